@@ -1,0 +1,207 @@
+/* The command line, read with glibc's argp. Usage errors are one line, without argp's second one. */
+#define _GNU_SOURCE
+#include "args.h"
+
+#include <argp.h>
+#include <clmoe/clmoe.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED };
+
+__attribute__((format(printf, 2, 3))) static error_t wrong(const struct argp_state *state, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "%s: ", state->name);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+    return EINVAL;
+}
+
+/* A whole decimal number in low..high. */
+static error_t whole(const struct argp_state *state, const char *option, const char *text, uint64_t low, uint64_t high,
+                     uint64_t *value) {
+    char *end;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number < low || number > high) {
+        return wrong(state, "%s is '%s', expected a whole number from %llu to %llu", option, text,
+                     (unsigned long long)low, (unsigned long long)high);
+    }
+    *value = number;
+    return 0;
+}
+
+static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high, uint32_t *value) {
+    uint64_t wide = 0;
+    const error_t error = whole(state, option, text, 1, high, &wide);
+    *value = (uint32_t)wide;
+    return error;
+}
+
+/* ---------------------------------------------------------------------------------------- lists, by commas */
+
+/* Calls `item` for each part of "a,b,c". `text` is argv's own and is cut up. */
+static error_t each(struct argp_state *state, char *text, error_t (*item)(struct argp_state *state, char *part)) {
+    char *rest = text, *part;
+    while ((part = strsep(&rest, ",")) != NULL) {
+        const error_t error = item(state, part);
+        if (error != 0) return error;
+    }
+    return 0;
+}
+
+static error_t add_tokens(struct argp_state *state, char *part) {
+    tool_args *args = state->input;
+    if (args->token_count == MAX_TOKEN_COUNTS) return wrong(state, "--tokens takes at most %d numbers", MAX_TOKEN_COUNTS);
+    return whole32(state, "--tokens", part, 1u << 20, &args->tokens[args->token_count++]);
+}
+
+static error_t add_format(struct argp_state *state, char *part) {
+    static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
+    tool_args *args = state->input;
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        if (strcmp(part, format_name(formats[i])) != 0) continue;
+        if (args->format_count == MAX_FORMATS) return wrong(state, "--weights takes at most %d formats", MAX_FORMATS);
+        args->formats[args->format_count++] = formats[i];
+        return 0;
+    }
+    return wrong(state, "--weights has '%s', expected f32, bf16 or f16", part);
+}
+
+static error_t add_model(struct argp_state *state, char *part) {
+    tool_args *args = state->input;
+    char names[512];
+    const model *found = model_find(part);
+    if (args->model_count == MAX_MODELS) return wrong(state, "--model takes at most %d names", MAX_MODELS);
+    if (found == NULL) {
+        model_names(names, sizeof names);
+        return wrong(state, "--model has '%s', expected one of %s", part, names);
+    }
+    args->models[args->model_count++] = found;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------- parsers */
+
+static error_t parse_seconds(struct argp_state *state, const char *text, double *seconds) {
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(value) || value < 0.01 || value > 3600) {
+        return wrong(state, "--seconds is '%s', expected a number from 0.01 to 3600", text);
+    }
+    *seconds = value;
+    return 0;
+}
+
+/* --device, --json, --quiet: what all subcommands have. */
+static error_t parse_common(int key, char *text, struct argp_state *state) {
+    tool_args *args = state->input;
+    switch (key) {
+        case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's own line is enough */
+        case 'd': args->device = text; return 0;
+        case 'j': args->json = text; return 0;
+        case 'q': args->quiet = 1; return 0;
+        case ARGP_KEY_ARG: return wrong(state, "unexpected argument '%s'", text);
+        default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* A shape by numbers needs all four, and no name. */
+static error_t finish_layer(struct argp_state *state) {
+    tool_args *args = state->input;
+    model *m = &args->custom;
+    const int given = (m->hidden_size != 0) + (m->intermediate_size != 0) + (m->num_experts != 0) + (m->top_k != 0);
+    if (given != 0) {
+        if (args->model_count != 0) return wrong(state, "--model and a shape by numbers exclude each other");
+        if (given != 4) {
+            return wrong(state, "a shape needs --hidden-size, --intermediate-size, --experts and --top-k, all four");
+        }
+        if (m->top_k > m->num_experts) {
+            return wrong(state, "--top-k is %u, expected at most --experts, which is %u", m->top_k, m->num_experts);
+        }
+        args->models[args->model_count++] = m;
+    }
+    if (args->model_count == 0) args->models[args->model_count++] = model_find("olmoe");
+    return 0;
+}
+
+static error_t parse_layer(int key, char *text, struct argp_state *state) {
+    tool_args *args = state->input;
+    model *m = &args->custom;
+    switch (key) {
+        case ARGP_KEY_INIT:
+            state->err_stream = NULL;
+            state->child_inputs[0] = args;
+            return 0;
+        case 'm': return each(state, text, add_model);
+        case 't': args->token_count = 0; return each(state, text, add_tokens);
+        case 'w': args->format_count = 0; return each(state, text, add_format);
+        case 's': return parse_seconds(state, text, &args->seconds);
+        case KEY_SEED: return whole(state, "--seed", text, 0, UINT64_MAX, &args->seed);
+        case KEY_HIDDEN: return whole32(state, "--hidden-size", text, 1u << 20, &m->hidden_size);
+        case KEY_INTERMEDIATE: return whole32(state, "--intermediate-size", text, 1u << 20, &m->intermediate_size);
+        case KEY_EXPERTS: return whole32(state, "--experts", text, 1024, &m->num_experts);
+        case KEY_TOP_K: return whole32(state, "--top-k", text, 1024, &m->top_k);
+        case ARGP_KEY_END: return finish_layer(state);
+        default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option common_options[] = {
+    {"device", 'd', "DEVICE", 0, "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 1},
+    {"json", 'j', "FILE", 0, "write the results to FILE as JSON", 1},
+    {"quiet", 'q', NULL, 0, "no progress on the terminal", 1},
+    {0}};
+
+static const struct argp_option layer_options[] = {
+    {"model", 'm', "NAME[,NAME]", 0, "shapes of known models (default olmoe):", 0},
+    {"hidden-size", KEY_HIDDEN, "H", 0, "a shape by numbers: width of a token", 0},
+    {"intermediate-size", KEY_INTERMEDIATE, "I", 0, "width of an expert", 0},
+    {"experts", KEY_EXPERTS, "E", 0, "experts", 0},
+    {"top-k", KEY_TOP_K, "K", 0, "experts a token", 0},
+    {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,8,64,512)", 0},
+    {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16)", 0},
+    {"seconds", 's', "S", 0, "seconds of timed forwards a row (default 2)", 0},
+    {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
+    {0}};
+
+static const struct argp common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
+
+/* Adds the names of the models to --help. */
+static char *layer_help(int key, const char *text, void *input) {
+    (void)input;
+    char names[512], *line = NULL;
+    if (key != 'm' || text == NULL) return (char *)(uintptr_t)text;
+    model_names(names, sizeof names);
+    if (asprintf(&line, "%s %s", text, names) < 0) return (char *)(uintptr_t)text;
+    return line;
+}
+
+int layer_args(int argc, char **argv, tool_args *args) {
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {layer_options, parse_layer, NULL,
+                                     "Times Mixture-of-Experts layers and compares them with the limits of the device, "
+                                     "having checked sampled rows against sums in double precision.",
+                                     children, layer_help, NULL};
+    static const uint32_t tokens[] = {1, 8, 64, 512}, formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
+    *args = (tool_args){.seconds = 2, .seed = 1, .custom = model_by_numbers()};
+    memcpy(args->tokens, tokens, sizeof tokens);
+    memcpy(args->formats, formats, sizeof formats);
+    args->token_count = COUNT_OF(tokens);
+    args->format_count = COUNT_OF(formats);
+    return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;
+}
+
+int common_args(int argc, char **argv, const char *purpose, tool_args *args) {
+    const struct argp argp = {common_options, parse_common, NULL, purpose, NULL, NULL, NULL};
+    *args = (tool_args){.seed = 1};
+    return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;
+}

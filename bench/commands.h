@@ -1,0 +1,11 @@
+/* The subcommands. Each returns the exit status of the program: 0, or 1 after a complaint. */
+#ifndef CLMOE_BENCH_COMMANDS_H
+#define CLMOE_BENCH_COMMANDS_H
+
+#include "args.h"
+
+int layer_command(const tool_args *args);
+int roofline_command(const tool_args *args);
+int devices_command(const tool_args *args);
+
+#endif

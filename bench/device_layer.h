@@ -1,0 +1,27 @@
+/* A host layer on the device, in as many copies as it takes to leave the caches behind. */
+#ifndef CLMOE_BENCH_DEVICE_LAYER_H
+#define CLMOE_BENCH_DEVICE_LAYER_H
+
+#include "host_layer.h"
+#include "session.h"
+
+#define MAX_COPIES 64
+
+typedef struct device_layer {
+    clmoe_weights *weights[MAX_COPIES];
+    clmoe_layer *layers[MAX_COPIES];
+    uint32_t copies;
+} device_layer;
+
+/* One more copy. 0, or 1 after a complaint. */
+int device_layer_add(session *s, const host_layer *host, device_layer *device);
+void device_layer_free(device_layer *device);
+
+/* Distinct experts that `tokens` tokens are expected to hit when routes are even. */
+double expected_experts(const model *shape, uint32_t tokens);
+/* Copies that have to take turns so that a forward finds (almost) none of its weights in a cache of this size: either the
+ * bytes read between two forwards of one copy are four times the cache, or all copies together are 32 times the cache, so
+ * that a cache full of random experts serves 3% at most. */
+uint32_t copies_needed(const model *shape, uint32_t format, uint32_t tokens, uint64_t cache);
+
+#endif

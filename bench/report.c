@@ -1,0 +1,71 @@
+/* The table on stdout; see report.h. */
+#include "report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tool.h"
+
+void print_peaks(const session *s, const peaks *limits) {
+    printf("%s:", s->name);
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        const char *name = peak_name((peak_kind)kind);
+        if (limits->rate[kind] > 0) {
+            printf("%s %s %.1f %s", kind == 0 ? "" : ",", name, limits->rate[kind], peak_unit((peak_kind)kind));
+        } else {
+            printf("%s %s -", kind == 0 ? "" : ",", name);
+        }
+    }
+    printf("\n");
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        if (limits->note[kind][0] != '\0') printf("  %s: %s\n", peak_name((peak_kind)kind), limits->note[kind]);
+    }
+    fflush(stdout);
+}
+
+void print_layer_heading(void) {
+    printf("%-14s %-4s %6s %7s %9s %9s %10s %8s %7s %6s %7s %8s %9s\n", "model", "w", "tokens", "experts", "median ms",
+           "p95 ms", "tokens/s", "GFLOPS", "GB/s", "share", "host us", "launches", "max error");
+    fflush(stdout);
+}
+
+void print_layer_row(const layer_result *row) {
+    printf("%-14s %-4s %6u %7.1f %9.3f %9.3f %10.0f %8.1f %7.1f %6.2f %7.1f %8u %9.1e\n", row->shape->name,
+           format_name(row->format), row->tokens, row->active_experts, row->median_ms, row->p95_ms, row->tokens_per_s,
+           row->gflops, row->weight_gbps, row->roofline_share, row->host_us, row->launches, row->max_rel_error);
+    fflush(stdout);
+}
+
+/* Stage names of all rows, in the order of first appearance. */
+static size_t stage_names(const layer_result *rows, size_t count, const char *names[MAX_STAGES]) {
+    size_t known = 0;
+    for (size_t r = 0; r < count; r++) {
+        for (size_t i = 0; i < rows[r].stage_count; i++) {
+            size_t at = 0;
+            while (at < known && strcmp(names[at], rows[r].stages[i].name) != 0) at++;
+            if (at == known && known < MAX_STAGES) names[known++] = rows[r].stages[i].name;
+        }
+    }
+    return known;
+}
+
+void print_stages(const layer_result *rows, size_t count) {
+    const char *names[MAX_STAGES];
+    const size_t columns = stage_names(rows, count, names);
+    if (columns == 0) return;
+    printf("\ntime by stage, microseconds of device time (from separate, profiled forwards)\n%-14s %-4s %6s", "model", "w",
+           "tokens");
+    for (size_t i = 0; i < columns; i++) printf(" %10s", names[i]);
+    printf("\n");
+    for (size_t r = 0; r < count; r++) {
+        printf("%-14s %-4s %6u", rows[r].shape->name, format_name(rows[r].format), rows[r].tokens);
+        for (size_t i = 0; i < columns; i++) {
+            size_t at = 0;
+            while (at < rows[r].stage_count && strcmp(rows[r].stages[at].name, names[i]) != 0) at++;
+            if (at < rows[r].stage_count) printf(" %10.1f", rows[r].stages[at].us);
+            else printf(" %10s", "-");
+        }
+        printf("\n");
+    }
+    fflush(stdout);
+}

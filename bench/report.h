@@ -1,0 +1,45 @@
+/* What the tool prints and writes: the table on stdout, JSON in a file. */
+#ifndef CLMOE_BENCH_REPORT_H
+#define CLMOE_BENCH_REPORT_H
+
+#include "host_layer.h"
+#include "roofline.h"
+#include "session.h"
+
+#define MAX_STAGES 24
+
+/* One row of `layer`. Times of a stage are device time a forward, medians, taken in a pass of its own. */
+typedef struct layer_result {
+    const model *shape;
+    uint32_t format, tokens;
+    uint64_t seed;
+    double active_experts; /* distinct experts a forward hit, mean */
+    double max_over_mean;  /* of the experts' loads, mean over forwards */
+    double *samples_ms;    /* [sample_count], in the order taken */
+    size_t sample_count;
+    double median_ms, p95_ms, tokens_per_s, gflops, weight_gbps, roofline_ms, roofline_share, host_us;
+    uint32_t launches;
+    double max_rel_error, tolerance;
+    int bf16_arithmetic;
+    uint32_t copies;           /* of the weights, taking turns */
+    double peak_gflops, read_gbps; /* the limits this row is compared with */
+    size_t stage_count;
+    struct {
+        char name[24];
+        double us;
+    } stages[MAX_STAGES];
+} layer_result;
+
+void print_peaks(const session *s, const peaks *limits);
+void print_layer_heading(void);
+void print_layer_row(const layer_result *row);
+/* Rows' stages side by side, in microseconds. */
+void print_stages(const layer_result *rows, size_t count);
+
+/* Write the whole file or nothing (a temporary file beside it, renamed). 0, or 1 after a complaint. */
+int write_layer_json(const char *path, const session *s, const peaks *limits, const layer_result *rows, size_t count);
+int write_roofline_json(const char *path, const session *s, const peaks *limits);
+/* Any text. */
+int write_whole_file(const char *path, const char *text);
+
+#endif

@@ -1,0 +1,165 @@
+/* The results as JSON; see report.h. Calls cJSON. */
+#define _POSIX_C_SOURCE 200809L
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "report.h"
+#include "tool.h"
+
+#ifndef CLMOE_BENCH_COMMIT
+#define CLMOE_BENCH_COMMIT "unknown"
+#endif
+
+int write_whole_file(const char *path, const char *text) {
+    const size_t length = strlen(path) + 32;
+    char *temporary = malloc(length);
+    if (temporary == NULL) return complain("out of memory");
+    snprintf(temporary, length, "%s.%ld.tmp", path, (long)getpid());
+    FILE *file = fopen(temporary, "w");
+    int failed = file == NULL;
+    if (!failed) {
+        failed = fputs(text, file) == EOF || fputc('\n', file) == EOF;
+        failed |= fflush(file) != 0 || fsync(fileno(file)) != 0;
+        failed |= fclose(file) != 0;
+        failed = failed || rename(temporary, path) != 0;
+        if (failed) unlink(temporary);
+    }
+    free(temporary);
+    return failed ? complain("cannot write %s", path) : 0;
+}
+
+/* Four significant digits are more than a measurement has; six keep medians equal to a sample. */
+static void number(cJSON *object, const char *name, double value) {
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", value);
+    cJSON_AddNumberToObject(object, name, strtod(text, NULL));
+}
+
+static void number_or_null(cJSON *object, const char *name, double value) {
+    if (value > 0) number(object, name, value);
+    else cJSON_AddNullToObject(object, name);
+}
+
+static void add_peaks(cJSON *root, const peaks *limits) {
+    cJSON *peak = cJSON_AddObjectToObject(root, "peak");
+    number_or_null(peak, "f32_gflops", limits->rate[PEAK_F32]);
+    number_or_null(peak, "bf16_gflops", limits->rate[PEAK_BF16]);
+    number_or_null(peak, "int8_gops", limits->rate[PEAK_INT8]);
+    number_or_null(peak, "read_gbps", limits->rate[PEAK_READ]);
+}
+
+static void add_result(cJSON *results, const layer_result *row) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddItemToArray(results, object);
+    cJSON_AddStringToObject(object, "model", row->shape->name);
+    cJSON_AddNumberToObject(object, "hidden_size", row->shape->hidden_size);
+    cJSON_AddNumberToObject(object, "intermediate_size", row->shape->intermediate_size);
+    cJSON_AddNumberToObject(object, "num_experts", row->shape->num_experts);
+    cJSON_AddNumberToObject(object, "top_k", row->shape->top_k);
+    cJSON_AddStringToObject(object, "weights", format_name(row->format));
+    cJSON_AddNumberToObject(object, "tokens", row->tokens);
+    number(object, "active_experts", row->active_experts);
+    number(object, "max_over_mean", row->max_over_mean);
+    char seed[32];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)row->seed);
+    cJSON_AddRawToObject(object, "seed", seed); /* all 64 bits */
+    number(object, "median_ms", row->median_ms);
+    number(object, "p95_ms", row->p95_ms);
+    cJSON *samples = cJSON_AddArrayToObject(object, "samples_ms");
+    for (size_t i = 0; i < row->sample_count; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.6g", row->samples_ms[i]);
+        cJSON_AddItemToArray(samples, cJSON_CreateNumber(strtod(text, NULL)));
+    }
+    number(object, "tokens_per_s", row->tokens_per_s);
+    number(object, "gflops", row->gflops);
+    number(object, "weight_gbps", row->weight_gbps);
+    number(object, "roofline_share", row->roofline_share);
+    number(object, "host_us", row->host_us);
+    cJSON_AddNumberToObject(object, "launches", row->launches);
+    number(object, "max_rel_error", row->max_rel_error);
+    cJSON *stages = cJSON_AddObjectToObject(object, "stages");
+    for (size_t i = 0; i < row->stage_count; i++) number(stages, row->stages[i].name, row->stages[i].us);
+}
+
+/* How the figures came about, and each row's own limits, in the order of the results. */
+static void add_method(cJSON *environment, const layer_result *rows, size_t count) {
+    cJSON *list = cJSON_AddArrayToObject(environment, "rows");
+    for (size_t i = 0; i < count; i++) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, object);
+        cJSON_AddStringToObject(object, "arithmetic", rows[i].bf16_arithmetic ? "bf16" : "f32");
+        cJSON_AddNumberToObject(object, "weight_copies", rows[i].copies);
+        number(object, "peak_gflops", rows[i].peak_gflops);
+        number(object, "read_gbps", rows[i].read_gbps);
+        number(object, "roofline_ms", rows[i].roofline_ms);
+        number(object, "tolerance", rows[i].tolerance);
+    }
+    cJSON_AddStringToObject(environment, "method",
+                            "a forward is timed from the call to the end of clFinish; every forward has other tokens; peaks "
+                            "are the best of several medians of five launches, measured before and after each row, a row's "
+                            "limits being the mean of both and peak the mean of all; stages are microseconds of device "
+                            "time from separate, profiled forwards");
+    cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
+}
+
+static void add_environment(cJSON *root, const session *s, const peaks *limits) {
+    char text[256];
+    cJSON *environment = cJSON_AddObjectToObject(root, "environment");
+    platform_text(s->device, CL_PLATFORM_NAME, text, sizeof text);
+    cJSON_AddStringToObject(environment, "platform", text);
+    platform_text(s->device, CL_PLATFORM_VERSION, text, sizeof text);
+    cJSON_AddStringToObject(environment, "platform_version", text);
+    device_text(s->device, CL_DEVICE_VERSION, text, sizeof text);
+    cJSON_AddStringToObject(environment, "device_version", text);
+    device_text(s->device, CL_DRIVER_VERSION, text, sizeof text);
+    cJSON_AddStringToObject(environment, "driver", text);
+    cpu_name(text, sizeof text);
+    cJSON_AddStringToObject(environment, "cpu", text);
+    cl_uint units = 0;
+    clGetDeviceInfo(s->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+    cJSON_AddNumberToObject(environment, "compute_units", units);
+    cJSON_AddStringToObject(environment, "clmoe", clmoe_version_string());
+    cJSON_AddStringToObject(environment, "commit", CLMOE_BENCH_COMMIT);
+    cJSON_AddStringToObject(environment, "compiler", __VERSION__);
+    cJSON *variables = cJSON_AddObjectToObject(environment, "variables");
+    for (size_t i = 0; environment_variable(i) != NULL; i++) {
+        const char *value = getenv(environment_variable(i));
+        if (value != NULL) cJSON_AddStringToObject(variables, environment_variable(i), value);
+    }
+    cJSON *notes = cJSON_AddObjectToObject(environment, "peak_notes");
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        if (limits->note[kind][0] != '\0') cJSON_AddStringToObject(notes, peak_name((peak_kind)kind), limits->note[kind]);
+    }
+}
+
+static int finish(const char *path, cJSON *root) {
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    if (text == NULL) return complain("out of memory");
+    const int failed = write_whole_file(path, text);
+    cJSON_free(text);
+    return failed;
+}
+
+int write_layer_json(const char *path, const session *s, const peaks *limits, const layer_result *rows, size_t count) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "device", s->name);
+    add_peaks(root, limits);
+    cJSON *results = cJSON_AddArrayToObject(root, "results");
+    for (size_t i = 0; i < count; i++) add_result(results, &rows[i]);
+    add_environment(root, s, limits);
+    add_method(cJSON_GetObjectItem(root, "environment"), rows, count);
+    return finish(path, root);
+}
+
+int write_roofline_json(const char *path, const session *s, const peaks *limits) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "device", s->name);
+    add_peaks(root, limits);
+    add_environment(root, s, limits);
+    return finish(path, root);
+}

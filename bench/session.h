@@ -1,0 +1,43 @@
+/* The device a subcommand works on, opened through the library, with queues of its own; and facts about machine and
+ * software for the reports. */
+#ifndef CLMOE_BENCH_SESSION_H
+#define CLMOE_BENCH_SESSION_H
+
+#include <clmoe/clmoe.h>
+
+typedef struct session {
+    clmoe_context *context;
+    cl_context cl;       /* the context's */
+    cl_device_id device; /* the context's */
+    cl_command_queue queue, profiled; /* in order; the second measures its launches */
+    int is_cpu;
+    char name[256];
+} session;
+
+/* device as in clmoe_context_desc. 0, or 1 after a complaint. */
+int session_open(const char *device, session *s);
+void session_close(session *s);
+
+/* A complaint about a call of the library; returns 1. */
+int complain_clmoe(const char *what, const clmoe_error *error);
+
+/* Bytes that can still be had: of the host for CPU devices, else what the device has in all. 0 = unknown. */
+uint64_t memory_available(const session *s);
+
+/* One string of device or platform; "" where it cannot be had. */
+void device_text(cl_device_id device, cl_device_info what, char *text, size_t capacity);
+void platform_text(cl_device_id device, cl_platform_info what, char *text, size_t capacity);
+
+/* The processor's name by the system; "" if it does not say. */
+void cpu_name(char *text, size_t capacity);
+
+/* Environment variables that change results; name of the i-th, NULL past the last. */
+const char *environment_variable(size_t i);
+
+/* Sets POCL_AFFINITY=1 where the user has not and the process may use the CPUs that POCL would pin its threads to. Must
+ * come before the first OpenCL call. */
+void pin_pocl(void);
+/* What pin_pocl found, as one sentence. */
+const char *pin_pocl_verdict(void);
+
+#endif

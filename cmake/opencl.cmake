@@ -1,0 +1,17 @@
+# Finds OpenCL. Afterwards the target clmoe_opencl gives this build headers (and the loader, if linked), and
+# CLMOE_OPENCL_INTERFACE is what the installed targets ask of their users.
+if(CLMOE_LOAD_OPENCL)
+    find_path(CLMOE_OPENCL_INCLUDE CL/cl.h DOC "Folder that holds CL/cl.h")
+    if(NOT CLMOE_OPENCL_INCLUDE)
+        message(FATAL_ERROR "CL/cl.h not found: install the OpenCL headers (Debian: opencl-headers) or set CLMOE_OPENCL_INCLUDE")
+    endif()
+    add_library(clmoe_opencl INTERFACE)
+    target_include_directories(clmoe_opencl SYSTEM INTERFACE "${CLMOE_OPENCL_INCLUDE}")
+    set(CLMOE_OPENCL_INTERFACE $<BUILD_INTERFACE:clmoe_opencl>)
+else()
+    find_package(OpenCL REQUIRED)
+    add_library(clmoe_opencl INTERFACE)
+    target_link_libraries(clmoe_opencl INTERFACE OpenCL::OpenCL)
+    target_compile_definitions(clmoe_opencl INTERFACE CLMOE_LINK_OPENCL)
+    set(CLMOE_OPENCL_INTERFACE OpenCL::OpenCL)
+endif()

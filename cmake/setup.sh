@@ -1,0 +1,96 @@
+#!/bin/sh
+# From a bare machine to a built, measured or tested library. Debian 12 and 13, Ubuntu 24.04; as root or with sudo.
+#
+#   sh cmake/setup.sh build    install what is missing, configure, build: build/lib, build/bin
+#   sh cmake/setup.sh bench    the same, then measure a layer on this machine's OpenCL device
+#   sh cmake/setup.sh test     the same, then every test, among them builds with clang, sanitizers and cross compilers
+#
+# Where there is no apt-get, the programs must be there already.
+set -eu
+cd "$(dirname "$0")/.."
+
+# pocl-opencl-icd is the OpenCL device that every machine has: its CPU.
+build_packages="gcc libc6-dev cmake ninja-build ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libcjson-dev"
+test_packages="$build_packages libcmocka-dev clang g++ binutils pkg-config util-linux
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64"
+# Not every release has these; the tests that need them say that they were skipped.
+optional_test_packages="oclgrind"
+
+say() { printf '%s\n' "setup: $*"; }
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        say "root or sudo is needed for: $*" >&2
+        return 1
+    fi
+}
+
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 "$@"; }
+
+# Mirrors fail now and then: three attempts.
+retry() {
+    for pause in 5 20 0; do
+        "$@" && return 0
+        [ "$pause" -eq 0 ] || { say "trying again in $pause s: $*"; sleep "$pause"; }
+    done
+    return 1
+}
+
+# install REQUIRED OPTIONAL, both lists of packages.
+install() {
+    command -v apt-get >/dev/null || { say "no apt-get here; needed: $1"; return 0; }
+    missing="" wanted=""
+    for package in $1; do installed "$package" || missing="$missing $package"; done
+    for package in $2; do installed "$package" || wanted="$wanted $package"; done
+    [ -n "$missing$wanted" ] || return 0
+    if [ "$(id -u)" -ne 0 ] && [ -z "$missing" ] && ! sudo -n true 2>/dev/null; then
+        return 0 # optional packages are not worth a password
+    fi
+    retry apt update -q || [ -z "$missing" ] || say "apt-get update failed; going on with the lists there are"
+    for package in $wanted; do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            missing="$missing $package"
+        else
+            say "this release has no $package"
+        fi
+    done
+    [ -n "$missing" ] || return 0
+    say "installing$missing"
+    # shellcheck disable=SC2086 # a list
+    retry apt install -q -y --no-install-recommends $missing
+}
+
+# build CMAKE-OPTIONS...
+build() {
+    cmake --preset release "$@"
+    cmake --build --preset release
+}
+
+case "${1-}" in
+    build)
+        install "$build_packages" ""
+        build
+        say "built: build/lib (libraries), build/bin (tools)"
+        ;;
+    bench)
+        install "$build_packages" ""
+        build
+        build/bin/clmoe-bench layer --model olmoe --tokens 1,8,64,512 --weights f32,bf16,f16
+        ;;
+    test)
+        install "$test_packages" "$optional_test_packages"
+        build -DCLMOE_WERROR=ON -DCLMOE_BUILD_TESTS=ON -DCLMOE_BUILD_BENCH=ON -DCLMOE_TEST_PACKAGE=ON
+        # Two at a time: most tests wait for one compiler thread of the OpenCL driver.
+        ctest --test-dir build --output-on-failure --no-label-summary -j 2
+        ;;
+    *)
+        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        exit 2
+        ;;
+esac

@@ -1,0 +1,20 @@
+/* Checks and defaults of clmoe_activation, and other small checks the stages share. */
+#ifndef CLMOE_LAYER_ACTIVATION_H
+#define CLMOE_LAYER_ACTIVATION_H
+
+#include "opencl/run.h"
+#include "os/size.h"
+
+/* SwiGLU. */
+extern const clmoe_activation clmoe__activation_default;
+clmoe_status clmoe__activation_check(const clmoe_activation *activation, const char *name, clmoe_error *error);
+/* F32, F16 or BF16. */
+clmoe_status clmoe__format_check(uint32_t format, const char *name, clmoe_error *error);
+/* Bytes of an element of a checked format. */
+uint32_t clmoe__format_bytes(uint32_t format);
+/* Bytes from the first element of a [rows, columns] array with this row stride to behind its last. */
+uint64_t clmoe__rows_bytes(uint64_t rows, uint64_t columns, uint64_t stride, uint32_t element_bytes);
+/* 0 stands for `columns`; less than that is an error. */
+clmoe_status clmoe__stride_check(uint64_t *stride, uint64_t columns, const char *name, clmoe_error *error);
+
+#endif

@@ -1,0 +1,81 @@
+/* Planning the arena of a pass: sizes, places, and how many tokens fit. */
+#include <math.h>
+
+#include "layer.h"
+
+#define MAX_GROUPS 65535u
+
+/* Rows a pass may have: slots of the tokens, or with expert choice what all experts can take. */
+static uint64_t rows_bound(const clmoe_layer *layer, uint32_t tokens) {
+    const clmoe_routing *routing = &layer->desc.routing;
+    const uint64_t slots = clmoe__mul(tokens, layer->slots);
+    if (routing->method != CLMOE_EXPERT_CHOICE) return slots;
+    const double capacity = ceil((double)tokens * (double)routing->capacity_factor / (double)routing->num_experts) + 1.0;
+    const uint64_t taken = capacity < (double)tokens ? (uint64_t)capacity : tokens;
+    return clmoe__min(slots, clmoe__mul(taken, routing->num_experts));
+}
+
+static uint64_t place(uint64_t *total, uint64_t bytes) {
+    const uint64_t at = *total;
+    *total = clmoe__add(at, clmoe__round_up(bytes, 256));
+    return at;
+}
+
+void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena) {
+    const uint64_t hidden_bytes = (uint64_t)layer->weights->hidden_size * 4;
+    const uint64_t rows = rows_bound(layer, tokens), slots = clmoe__mul(tokens, layer->slots);
+    uint64_t a = clmoe__gemm_gathers(&layer->up) ? clmoe__gemm_operand_bytes(&layer->up, rows) : 0;
+    uint64_t h = clmoe__gemm_operand_bytes(&layer->down, rows);
+    uint64_t y = clmoe__mul(rows, hidden_bytes);
+    if (layer->weights->has_router && clmoe__gemm_gathers(&layer->router))
+        y = clmoe__max(y, clmoe__gemm_operand_bytes(&layer->router, tokens));
+    if (layer->has_shared) {
+        if (clmoe__gemm_gathers(&layer->shared_up)) a = clmoe__max(a, clmoe__gemm_operand_bytes(&layer->shared_up, tokens));
+        a = clmoe__max(a, clmoe__mul(tokens, hidden_bytes));
+        h = clmoe__max(h, clmoe__gemm_operand_bytes(&layer->shared_down, tokens));
+    }
+    arena->max_rows = rows;
+    clmoe__plan_layout(&layer->dispatch_desc, tokens, rows, &arena->plan_layout);
+    arena->total = 0;
+    arena->plan = place(&arena->total, clmoe__mul(arena->plan_layout.total, 4));
+    arena->logits = place(&arena->total, clmoe__mul(tokens, (uint64_t)layer->classes * 4));
+    arena->index = place(&arena->total, clmoe__mul(slots, 4));
+    arena->weight = place(&arena->total, clmoe__mul(slots, 4));
+    arena->count = place(&arena->total, 4);
+    arena->a = place(&arena->total, a);
+    arena->h = place(&arena->total, h);
+    arena->y = place(&arena->total, y);
+}
+
+static int fits(const clmoe_layer *layer, uint32_t tokens, uint64_t limit) {
+    clmoe__arena arena;
+    clmoe__arena_layout(layer, tokens, &arena);
+    const uint64_t dense_tiles = clmoe__div_up(tokens, layer->up.choice.tile_rows);
+    return arena.total <= limit && arena.max_rows <= INT32_MAX && arena.plan_layout.max_tiles <= MAX_GROUPS &&
+           dense_tiles <= MAX_GROUPS;
+}
+
+uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t limit) {
+    uint32_t good = 0, bad;
+    if (fits(layer, tokens, limit)) return tokens;
+    for (bad = tokens; bad - good > 1;) {
+        const uint32_t middle = good + (bad - good) / 2;
+        if (fits(layer, middle, limit))
+            good = middle;
+        else
+            bad = middle;
+    }
+    return good;
+}
+
+clmoe_status clmoe_layer_workspace_bytes(const clmoe_layer *layer, uint32_t tokens, uint64_t *bytes, clmoe_error *error) {
+    REQUIRE(layer != NULL, error, "layer", "layer is NULL");
+    REQUIRE(bytes != NULL, error, "bytes", "bytes is NULL");
+    clmoe__arena arena;
+    clmoe__arena_layout(layer, tokens, &arena);
+    if (arena.total == UINT64_MAX)
+        return clmoe__fail(error, CLMOE_INVALID_ARGUMENT, "tokens", "tokens is %u, expected fewer than 2^31 / %u slots", tokens,
+                           layer->slots);
+    *bytes = arena.total;
+    return CLMOE_OK;
+}

@@ -1,0 +1,167 @@
+/* Creating and launching a grouped GEMM of either macro-kernel. */
+#include "gemm.h"
+
+#include <string.h>
+
+#define DENSE_CHUNK_TILES 8 /* tiles a work-group does when one group must be shared by all cores */
+#define GPU_GROUP 64        /* work-items of gemm_gpu.cl */
+
+static uint32_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
+
+static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
+
+static void activation_options(const clmoe_activation *activation, clmoe__options *options) {
+    clmoe__options_add(options, " -DACTIVATE=1 -DACT_KIND=%u -DACT_GATED=%u", activation->kind, activation->gated);
+    if (activation->alpha != 1.0f) clmoe__options_float(options, "ACT_ALPHA", activation->alpha);
+    if (activation->up_offset != 0.0f) clmoe__options_float(options, "ACT_UP_OFFSET", activation->up_offset);
+    if (activation->limit > 0.0f) {
+        clmoe__options_float(options, "ACT_LIMIT", activation->limit);
+        clmoe__options_add(options, " -DACT_LIMIT_AFTER=%u", activation->limit_position);
+    }
+    if (activation->gate_softcap > 0.0f) clmoe__options_float(options, "ACT_GATE_SOFTCAP", activation->gate_softcap);
+    if (activation->up_softcap > 0.0f) clmoe__options_float(options, "ACT_UP_SOFTCAP", activation->up_softcap);
+}
+
+static clmoe_status create_gather(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
+                                  clmoe_error *error) {
+    clmoe__options options = {{0}, 0};
+    clmoe__options_add(&options, " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHTED=%d -DSLOTS=%u",
+                       spec->x_format, context->device.vector_width, gemm->choice.tile_rows, gemm->matrix->arithmetic,
+                       spec->weighted, spec->slots);
+    return clmoe__kernel_create(context, "gather.cl", "gather", &options, "gather", &gemm->gather, error);
+}
+
+static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
+                                    clmoe_error *error) {
+    const int cpu = is_cpu_macro(gemm);
+    const clmoe__matrix *matrix = gemm->matrix;
+    clmoe__options options = {{0}, 0};
+    clmoe__options_add(&options, " -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHT_FORMAT=%u -DBIAS=%d", gemm->choice.tile_rows,
+                       matrix->arithmetic, matrix->format, matrix->bias.mem != NULL);
+    if (cpu) {
+        clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes, gemm->choice.variant->micro,
+                           gemm->choice.prefetch);
+    } else {
+        clmoe__options_add(&options, " -DPANEL_LANES=%u -DX_FORMAT=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.lanes,
+                           spec->x_is_operand ? (uint32_t)CLMOE_F32 : spec->x_format, spec->weighted,
+                           spec->x_is_operand ? 0 : spec->slots);
+    }
+    if (spec->activation != NULL) activation_options(spec->activation, &options);
+    if (cpu && spec->y_is_operand)
+        clmoe__options_add(&options, " -DY_PACKED=1");
+    else
+        clmoe__options_add(&options, " -DY_FORMAT=%u", spec->y_is_operand ? (uint32_t)CLMOE_F32 : spec->y_format);
+    return clmoe__kernel_create(context, cpu ? "gemm_cpu.cl" : "gemm_gpu.cl", cpu ? "gemm_cpu" : "gemm_gpu", &options,
+                                spec->stage, &gemm->multiply, error);
+}
+
+clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
+                                clmoe_error *error) {
+    memset(gemm, 0, sizeof *gemm);
+    gemm->choice = *spec->choice;
+    gemm->matrix = spec->matrix;
+    gemm->x_is_operand = spec->x_is_operand;
+    gemm->x_bytes = spec->x_is_operand ? 4 : format_bytes(spec->x_format);
+    gemm->y_bytes = format_bytes(spec->y_format);
+    if (spec->y_is_operand) gemm->y_bytes = is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4;
+    clmoe_status status = CLMOE_OK;
+    if (clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);
+    if (status == CLMOE_OK) status = create_multiply(context, spec, gemm, error);
+    if (status != CLMOE_OK) clmoe__gemm_destroy(context, gemm);
+    return status;
+}
+
+void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm) {
+    clmoe__kernel_destroy(context, &gemm->gather);
+    clmoe__kernel_destroy(context, &gemm->multiply);
+}
+
+int clmoe__gemm_gathers(const clmoe__gemm *gemm) { return is_cpu_macro(gemm) && !gemm->x_is_operand; }
+
+uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows) {
+    const uint64_t features = gemm->matrix->in_features;
+    if (is_cpu_macro(gemm)) { /* blocks of one cache line: 16 f32 or 32 bf16 */
+        const uint64_t values = gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 32 : 16;
+        return clmoe__mul(rows, clmoe__div_up(features, values) * 64);
+    }
+    return gemm->x_is_operand ? clmoe__mul(rows, features * 4) : 0;
+}
+
+static void plan_arguments(clmoe__run *run, const clmoe__gemm_io *io) {
+    clmoe__run_buffer(run, &io->plan, 4);
+    clmoe__run_buffer(run, &io->token_count, 4);
+    clmoe__run_u32(run, io->tokens);
+}
+
+static uint64_t tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    return io->layout != NULL ? io->layout->max_tiles : clmoe__div_up(io->tokens, gemm->choice.tile_rows);
+}
+
+static void launch_gather(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const size_t global[1] = {(size_t)tiles_bound(gemm, io)}, local[1] = {1};
+    clmoe__run_kernel(run, &gemm->gather);
+    clmoe__run_buffer(run, &io->x, gemm->x_bytes);
+    clmoe__run_u64(run, io->x_stride);
+    clmoe__run_buffer(run, &io->weight, 4);
+    clmoe__run_buffer(run, &io->operand, gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4);
+    plan_arguments(run, io);
+    clmoe__run_u32(run, gemm->matrix->in_features);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->tiles : 0);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->row_slot : 0);
+    clmoe__run_launch(run, 1, global, local);
+}
+
+/* Arguments both macro-kernels share, behind those for x. */
+static void matrix_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const clmoe__matrix *matrix = gemm->matrix;
+    for (int s = 0; s < CLMOE__SHARDS; s++) clmoe__run_mem(run, matrix->shards[s].mem);
+    clmoe__run_u64(run, matrix->panels_per_shard);
+    clmoe__run_mem(run, matrix->bias.mem);
+    clmoe__run_buffer(run, &io->y, gemm->y_bytes);
+    clmoe__run_u64(run, io->y_stride);
+    plan_arguments(run, io);
+    clmoe__run_u32(run, matrix->groups);
+    clmoe__run_u32(run, matrix->panels);
+    clmoe__run_u32(run, matrix->in_features);
+    clmoe__run_u32(run, matrix->out_features);
+}
+
+/* A group's tiles are shared out only where it is the only one and its panels are few. */
+static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const clmoe__matrix *matrix = gemm->matrix;
+    const uint64_t tiles = tiles_bound(gemm, io);
+    uint32_t tiles_per_chunk = UINT32_MAX;
+    size_t global[3] = {matrix->panels, io->layout != NULL ? io->layout->max_active : 1, 1};
+    if (io->tokens == 0) global[1] = 0;
+    if (io->layout == NULL && matrix->panels < 8 * run->context->device.compute_units)
+        tiles_per_chunk = (uint32_t)clmoe__max(DENSE_CHUNK_TILES, clmoe__div_up(tiles, 65535));
+    if (tiles_per_chunk != UINT32_MAX) global[2] = (size_t)clmoe__max(1, clmoe__div_up(tiles, tiles_per_chunk));
+    const size_t local[3] = {1, 1, 1};
+    clmoe__run_kernel(run, &gemm->multiply);
+    clmoe__run_buffer(run, gemm->x_is_operand ? &io->x : &io->operand, 4);
+    matrix_arguments(run, gemm, io);
+    clmoe__run_u32(run, tiles_per_chunk);
+    clmoe__run_launch(run, 3, global, local);
+}
+
+static void launch_gpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const size_t local[2] = {GPU_GROUP, 1};
+    size_t global[2] = {(size_t)gemm->matrix->panels * GPU_GROUP, (size_t)tiles_bound(gemm, io)};
+    clmoe__run_kernel(run, &gemm->multiply);
+    clmoe__run_buffer(run, &io->x, gemm->x_bytes);
+    clmoe__run_u64(run, io->x_stride);
+    clmoe__run_buffer(run, &io->weight, 4);
+    matrix_arguments(run, gemm, io);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->tiles : 0);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->row_slot : 0);
+    clmoe__run_launch(run, 2, global, local);
+}
+
+void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    if (!is_cpu_macro(gemm)) {
+        launch_gpu(run, gemm, io);
+        return;
+    }
+    if (clmoe__gemm_gathers(gemm)) launch_gather(run, gemm, io);
+    launch_cpu(run, gemm, io);
+}

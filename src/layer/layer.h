@@ -1,0 +1,59 @@
+/* The inside of a clmoe_layer: its stages, and what a forward needs to know of them. */
+#ifndef CLMOE_LAYER_LAYER_H
+#define CLMOE_LAYER_LAYER_H
+
+#include "activation.h"
+#include "weights.h"
+
+/* A queue, workspace and buffers of forward_host, made at its first call. (forward_host.c) */
+typedef struct clmoe__host_lane {
+    clmoe__mutex *mutex;
+    cl_command_queue queue;
+    clmoe_workspace *workspace;
+    clmoe__block x, out;
+} clmoe__host_lane;
+
+struct clmoe_layer {
+    clmoe__counter references;
+    clmoe_context *context;
+    clmoe_weights *weights;
+    clmoe_layer_desc desc;
+    uint32_t classes, slots, local_experts;
+    int has_shared;
+    clmoe_dispatch_desc dispatch_desc;
+    clmoe__gemm router, up, down, shared_up, shared_down;
+    clmoe_select *select;
+    clmoe_dispatch *dispatch;
+    clmoe_combine *combine;
+    clmoe__kernel pass_count; /* token_count.cl */
+    clmoe__host_lane host;
+    char *description;
+};
+
+/* Where a pass over `tokens` tokens keeps what, in bytes from the arena's start. Regions are used again when what they held
+ * is no longer needed:
+ *
+ *     plan | logits | index | weight | a: gathered rows, then the shared output | h | y, before that the router's rows
+ */
+typedef struct clmoe__arena {
+    clmoe_plan_layout plan_layout;
+    uint64_t max_rows;
+    uint64_t plan, logits, index, weight, count, a, h, y;
+    uint64_t total; /* UINT64_MAX: more than can be counted */
+} clmoe__arena;
+
+/* (arena.c) */
+void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena);
+/* The most tokens, at most `tokens`, whose arena fits in `limit` bytes and whose launches fit in 65535 groups; 0: none. */
+uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t limit);
+
+/* (forward.c) Writes the valid tokens of the pass that starts at first_token to `pass`. */
+void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,
+                              uint32_t first_token, uint32_t tokens);
+
+/* (describe.c) */
+clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error);
+
+void clmoe__host_lane_destroy(clmoe_layer *layer);
+
+#endif

@@ -1,0 +1,70 @@
+/* A packed weight matrix for a set of groups, on the device; the layout is drawn in cl/panel.clh. */
+#ifndef CLMOE_LAYER_MATRIX_H
+#define CLMOE_LAYER_MATRIX_H
+
+#include "stages.h"
+
+#define CLMOE__SHARDS 8
+
+typedef struct clmoe__matrix {
+    uint32_t groups, in_features, out_features; /* out_features: of y, so I for a gated matrix of 2I rows */
+    int gated;                                  /* panels hold gate and up halves */
+    uint32_t format, arithmetic, lanes;
+    uint32_t panels;           /* a group */
+    uint64_t panel_bytes;      /* of one panel */
+    uint64_t panels_per_shard; /* groups * panels are cut into shards of this many */
+    uint32_t shard_count;
+    clmoe__block shards[CLMOE__SHARDS];
+    clmoe__block bias; /* f32 [groups][panels][2 * lanes]; mem NULL: none */
+} clmoe__matrix;
+
+/* Where a tensor's rows go: row r of the stored tensor is column (r - row_begin) / row_step of y, in these lanes of a
+ * panel. */
+typedef struct clmoe__matrix_part {
+    const clmoe_tensor *tensor;
+    const clmoe_tensor *bias; /* may be absent */
+    uint32_t stored_rows;     /* of the tensor: 2I when gate and up share it */
+    uint32_t row_begin, row_step;
+    uint32_t lane_begin, lane_count;
+    const char *name, *bias_name; /* for messages and the released callback */
+    int last_reader;              /* 1: nobody reads the tensor after this part, so it may be released */
+} clmoe__matrix_part;
+
+/* Sets the shape (fields down to lanes are given) and allocates the shards and, with has_bias, the bias. */
+clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error);
+void clmoe__matrix_destroy(clmoe_context *context, clmoe__matrix *matrix);
+uint64_t clmoe__matrix_bytes(const clmoe__matrix *matrix);
+
+/* What the tensors of a projection are called, for messages and the released callback. */
+typedef struct clmoe__matrix_names {
+    const char *gate, *gate_bias, *up, *up_bias;
+} clmoe__matrix_names;
+
+/* The parts of a matrix from the tensors of a gated or plain projection. Returns how many (1 or 2). */
+uint32_t clmoe__matrix_parts(const clmoe__matrix *matrix, uint32_t gate_up, const clmoe_tensor *gate,
+                             const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
+                             const clmoe__matrix_names *names, clmoe__matrix_part parts[2]);
+/* Checks those tensors: shapes, sources, that what the arrangement leaves out is absent, that both halves have a bias or
+ * none has. */
+clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t groups, uint32_t in_features,
+                                     uint32_t out_features, int gated, uint32_t gate_up, const clmoe_tensor *gate,
+                                     const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
+                                     const clmoe__matrix_names *names, clmoe_error *error);
+
+/* What packing a set of matrices needs: at most 64 MiB of staging, and whom to tell. (pack.c) */
+typedef struct clmoe__packer {
+    clmoe_context *context;
+    clmoe__block staging; /* starts empty */
+    void (*released)(void *user, const char *tensor, uint32_t expert); /* may be NULL */
+    void *released_user;
+} clmoe__packer;
+void clmoe__packer_destroy(clmoe__packer *packer);
+/* Creates a matrix (shape given down to lanes) and packs checked tensors into it. Nothing remains on failure. */
+clmoe_status clmoe__projection_create(clmoe__packer *packer, clmoe__matrix *matrix, uint32_t gate_up,
+                                      const clmoe_tensor *gate, const clmoe_tensor *up, const clmoe_tensor *gate_bias,
+                                      const clmoe_tensor *up_bias, const clmoe__matrix_names *names,
+                                      clmoe_error *error);
+/* Packs one part and its bias; tensors were checked. Finished when it returns. */
+clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *part, clmoe_error *error);
+
+#endif

@@ -1,0 +1,38 @@
+/* The inside of a clmoe_context, for the folders that build on it. */
+#ifndef CLMOE_OPENCL_CONTEXT_H
+#define CLMOE_OPENCL_CONTEXT_H
+
+#include "cl_table.h"
+#include "device.h"
+#include "os/error.h"
+#include "os/os.h"
+
+struct clmoe__program;
+struct clmoe__pool;
+
+struct clmoe_context {
+    clmoe__counter references;
+    clmoe__counter next_id; /* ids of kernels */
+    clmoe__cl cl;
+    cl_context opencl;
+    clmoe__device device;
+    clmoe__mutex *mutex; /* guards programs, workspaces, verdicts */
+    struct clmoe__program *programs; /* cache by (file, options) */
+    struct clmoe__pool *pool;
+    struct clmoe_workspace *workspaces; /* the context's own, one a queue */
+    void *verdicts;                     /* src/select's: which variants passed their self-test here */
+    void (*free_verdicts)(void *verdicts);
+    /* Set with verdicts, may be NULL: writes its lines of clmoe_context_describe as snprintf does, and returns the length. */
+    size_t (*describe_verdicts)(const clmoe_context *context, char *text, size_t capacity);
+    char *kernel_dir; /* NULL: embedded kernels */
+    char *disable;    /* "a,b": CLMOE_DISABLE and the description's, joined; never NULL */
+    void (*log)(void *user, const char *line);
+    void *log_user;
+};
+
+void clmoe__context_retain(clmoe_context *context);
+void clmoe__context_release(clmoe_context *context);
+/* One line to the caller's log, if he has one. */
+void clmoe__log(const clmoe_context *context, const char *format, ...) CLMOE__PRINTF(2, 3);
+
+#endif

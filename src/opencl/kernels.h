@@ -1,0 +1,17 @@
+/* The kernel sources inside the library, made from cl/ by cmake/embed.cmake. */
+#ifndef CLMOE_OPENCL_KERNELS_H
+#define CLMOE_OPENCL_KERNELS_H
+
+#include <stddef.h>
+
+/* One file of cl/. A 0 byte follows the text and is not counted. */
+typedef struct clmoe__embedded {
+    const char *name; /* relative to cl/, for example "micro/fma.clh" */
+    const unsigned char *bytes;
+    size_t size;
+} clmoe__embedded;
+
+extern const clmoe__embedded clmoe__embedded_kernels[]; /* ordered by name */
+extern const size_t clmoe__embedded_count;
+
+#endif

@@ -1,0 +1,45 @@
+/* Which grouped GEMM a device gets: an ordered list of variants as data, the portable reference last. A variant is refused
+ * by device facts, by name (CLMOE_DISABLE) or by its self-test, whose verdicts are kept in the context. */
+#ifndef CLMOE_SELECT_GEMM_VARIANTS_H
+#define CLMOE_SELECT_GEMM_VARIANTS_H
+
+#include "opencl/context.h"
+#include "opencl/program.h"
+
+typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU } clmoe__macro;
+
+typedef struct clmoe__gemm_variant {
+    const char *name; /* as CLMOE_DISABLE takes it; the part before '/' disables all of a macro-kernel */
+    clmoe__macro macro;
+    uint32_t arithmetic; /* clmoe_arithmetic, or 0 = any */
+    int micro;           /* MICRO of gemm_cpu.cl */
+    uint32_t lanes;      /* required panel lanes, or 0 = any */
+    uint32_t min_work_group, min_local_bytes;
+    int needs_cpu;         /* only CPU devices run it well */
+    int needs_avx512_bf16;
+} clmoe__gemm_variant;
+
+/* A variant with what the device makes of it. */
+typedef struct clmoe__gemm_choice {
+    const clmoe__gemm_variant *variant;
+    uint32_t lanes;     /* PANEL_LANES of the packed weights */
+    uint32_t tile_rows; /* TILE_ROWS */
+    int prefetch;       /* PREFETCH of micro/prefetch.clh */
+} clmoe__gemm_choice;
+
+/* The i-th variant in order of preference, NULL past the last. */
+const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i);
+/* Fills *choice for this device and returns NULL, or says why the variant cannot be used (static or in `reason`). */
+const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t arithmetic,
+                                clmoe__gemm_choice *choice, char *reason, size_t capacity);
+/* PANEL_LANES that packed weights have on this device, whatever the variant. */
+uint32_t clmoe__panel_lanes(const clmoe_context *context);
+/* -D options every kernel of this choice shares. */
+void clmoe__gemm_options(const clmoe__gemm_choice *choice, uint32_t arithmetic, clmoe__options *options);
+
+/* Verdicts of self-tests: 1 passed, 0 failed, -1 not known. Thread-safe. */
+int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic);
+clmoe_status clmoe__verdict_put(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic,
+                                int passed, clmoe_error *error);
+
+#endif

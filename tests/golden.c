@@ -1,0 +1,130 @@
+/* Reading safetensors files: 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, then the data. */
+#include "golden.h"
+
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+
+#include "support.h"
+
+#ifndef CLMOE_TEST_DATA
+#define CLMOE_TEST_DATA "tests"
+#endif
+
+/* A whole file with a 0 behind it, or NULL. */
+static char *read_file(const char *folder, const char *name, size_t *bytes) {
+    char path[1024];
+    (void)snprintf(path, sizeof path, CLMOE_TEST_DATA "/golden/hf/%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return NULL;
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    const long size = ftell(file);
+    assert_true(size >= 0);
+    rewind(file);
+    char *text = malloc((size_t)size + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, (size_t)size, file), (size_t)size);
+    text[size] = 0;
+    *bytes = (size_t)size;
+    (void)fclose(file);
+    return text;
+}
+
+static size_t type_bytes(const char *type) {
+    if (strcmp(type, "F32") == 0 || strcmp(type, "I32") == 0) return 4;
+    if (strcmp(type, "BF16") == 0 || strcmp(type, "F16") == 0) return 2;
+    return 1;
+}
+
+static void add_tensor(golden *g, const cJSON *entry, const char *data, size_t bytes) {
+    const cJSON *type = cJSON_GetObjectItem(entry, "dtype"), *shape = cJSON_GetObjectItem(entry, "shape");
+    const cJSON *range = cJSON_GetObjectItem(entry, "data_offsets");
+    assert_true(cJSON_IsString(type) && cJSON_IsArray(shape) && cJSON_GetArraySize(range) == 2);
+    golden_tensor t = {.count = 1, .rank = (uint32_t)cJSON_GetArraySize(shape)};
+    assert_true(t.rank <= 4);
+    (void)snprintf(t.type, sizeof t.type, "%s", type->valuestring);
+    for (uint32_t i = 0; i < t.rank; i++) {
+        t.shape[i] = (uint64_t)cJSON_GetNumberValue(cJSON_GetArrayItem(shape, (int)i));
+        t.count *= (size_t)t.shape[i];
+    }
+    const size_t from = (size_t)cJSON_GetNumberValue(cJSON_GetArrayItem(range, 0));
+    const size_t to = (size_t)cJSON_GetNumberValue(cJSON_GetArrayItem(range, 1));
+    assert_true(from <= to && to <= bytes);
+    assert_int_equal(to - from, t.count * type_bytes(t.type));
+    t.name = malloc(strlen(entry->string) + 1);
+    t.data = malloc(to - from + 1);
+    assert_true(t.name != NULL && t.data != NULL);
+    memcpy(t.name, entry->string, strlen(entry->string) + 1);
+    memcpy(t.data, data + from, to - from);
+    g->tensors = realloc(g->tensors, (g->count + 1) * sizeof *g->tensors);
+    assert_non_null(g->tensors);
+    g->tensors[g->count++] = t;
+}
+
+/* Adds a file's tensors; 0 if there is no such file. */
+static int add_file(golden *g, const char *folder, const char *name) {
+    size_t bytes = 0;
+    char *file = read_file(folder, name, &bytes);
+    if (file == NULL) return 0;
+    assert_true(bytes >= 8);
+    uint64_t header = 0;
+    for (int i = 7; i >= 0; i--) header = header << 8 | (uint8_t)file[i];
+    assert_true(header <= bytes - 8);
+    cJSON *json = cJSON_ParseWithLength(file + 8, (size_t)header);
+    assert_non_null(json);
+    const cJSON *entry = NULL;
+    cJSON_ArrayForEach(entry, json) {
+        if (strcmp(entry->string, "__metadata__") != 0) add_tensor(g, entry, file + 8 + header, bytes - 8 - (size_t)header);
+    }
+    cJSON_Delete(json);
+    free(file);
+    return 1;
+}
+
+static uint32_t number(const cJSON *json, const char *name) {
+    const cJSON *item = cJSON_GetObjectItem(json, name);
+    if (!cJSON_IsNumber(item)) fail_msg("case.json has no number \"%s\"", name);
+    return (uint32_t)cJSON_GetNumberValue(item);
+}
+
+golden golden_open(const char *name) {
+    golden g = {0};
+    size_t bytes = 0;
+    char *text = read_file(name, "case.json", &bytes);
+    if (text == NULL) fail_msg("golden layer %s is missing", name);
+    cJSON *json = cJSON_ParseWithLength(text, bytes);
+    assert_non_null(json);
+    g.tokens = number(json, "tokens");
+    g.hidden = number(json, "hidden");
+    g.intermediate = number(json, "intermediate");
+    g.experts = number(json, "experts");
+    g.top_k = number(json, "top_k");
+    g.layer = number(json, "layer");
+    cJSON_Delete(json);
+    free(text);
+    assert_true(add_file(&g, name, "input.safetensors"));
+    assert_true(add_file(&g, name, "expected.safetensors"));
+    if (add_file(&g, name, "model.safetensors")) return g;
+    for (unsigned part = 1; part <= 3; part++) {
+        char file[64];
+        (void)snprintf(file, sizeof file, "model-%05u-of-00003.safetensors", part);
+        assert_true(add_file(&g, name, file));
+    }
+    return g;
+}
+
+const golden_tensor *golden_find(const golden *g, const char *name) {
+    for (size_t i = 0; i < g->count; i++) {
+        if (strcmp(g->tensors[i].name, name) == 0) return &g->tensors[i];
+    }
+    return NULL;
+}
+
+void golden_close(golden *g) {
+    for (size_t i = 0; i < g->count; i++) {
+        free(g->tensors[i].name);
+        free(g->tensors[i].data);
+    }
+    free(g->tensors);
+    *g = (golden){0};
+}

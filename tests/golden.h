@@ -1,0 +1,29 @@
+/* Reader of the golden layers under tests/golden: just enough of the safetensors format. */
+#ifndef CLMOE_TESTS_GOLDEN_H
+#define CLMOE_TESTS_GOLDEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct golden_tensor {
+    char *name;
+    char type[8]; /* "F32", "BF16", "I32", "U8" */
+    uint64_t shape[4];
+    uint32_t rank;
+    size_t count; /* elements */
+    void *data;   /* aligned for its elements */
+} golden_tensor;
+
+typedef struct golden {
+    golden_tensor *tensors; /* of the model's parts, the input and the expectation together */
+    size_t count;
+    uint32_t tokens, hidden, intermediate, experts, top_k, layer;
+} golden;
+
+/* Opens tests/golden/hf/NAME; fails the test if anything is missing or malformed. */
+golden golden_open(const char *name);
+/* NULL if absent. */
+const golden_tensor *golden_find(const golden *g, const char *name);
+void golden_close(golden *g);
+
+#endif

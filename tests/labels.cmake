@@ -1,0 +1,18 @@
+# What single tests need beyond the rule in tests/CMakeLists.txt:
+#
+#   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more than half
+#                                         a minute, not run under AddressSanitizer
+#   clmoe_test_timeout(TEST SECONDS)      instead of 300
+#   clmoe_test_serial(TEST)               never beside another test
+#   clmoe_test_variant(TEST NAME [ENV A=1 B=2 ...] [ARGS ...] [LABELS ...])
+#                                         the same program once more, as the test TEST.NAME in this environment
+#   clmoe_test_oclgrind(TEST [ENV ...] [ARGS ...])
+#                                         and once more on oclgrind's device as TEST.oclgrind, with CLMOE_TEST_SMALL=1: races,
+#                                         bounds, uninitialised reads. About 1000 times slower
+clmoe_test_labels(test_os threads)
+
+# The layer: threads under ThreadSanitizer, small shapes under oclgrind, the golden files through cJSON.
+clmoe_test_labels(test_threads threads)
+clmoe_test_labels(test_faults long)
+clmoe_test_labels(test_layer long)
+clmoe_test_oclgrind(test_oclgrind)

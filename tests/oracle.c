@@ -1,0 +1,169 @@
+/* The double-precision layer of oracle.h. Calls nothing but libm and the storage formats of support.h. */
+#include "oracle.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "support.h"
+
+static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+static double cap(double x, double limit) { return limit > 0 ? limit * tanh(x / limit) : x; }
+static double clamp(double x, double limit) { return x > limit ? limit : x < -limit ? -limit : x; }
+
+static double bf16(double x) {
+    uint16_t bits;
+    test_store(&bits, CLMOE_BF16, 0, (double)(float)x);
+    return test_load(&bits, CLMOE_BF16, 0);
+}
+
+static double act(const clmoe_activation *a, double x) {
+    switch (a->kind) {
+    case CLMOE_SILU:
+        if (a->gate_softcap > 0) return cap(x, (double)a->gate_softcap) * sigmoid((double)a->alpha * x);
+        return x * sigmoid((double)a->alpha * x);
+    case CLMOE_GELU: return 0.5 * x * erfc(-x * 0.7071067811865476);
+    case CLMOE_GELU_TANH: return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case CLMOE_RELU: return x > 0 ? x : 0;
+    case CLMOE_RELU2: return x > 0 ? x * x : 0;
+    case CLMOE_IDENTITY: return x;
+    default: fail_msg("activation kind %u", a->kind); return 0;
+    }
+}
+
+/* h of one gate and one up value. Not gated: the activation of `up`, with the limit on it as on a gate. */
+double oracle_activation(const clmoe_activation *a, double gate, double up) {
+    const double limit = (double)a->limit;
+    double g = a->gated ? gate : up;
+    if (limit > 0 && a->limit_position == CLMOE_LIMIT_BEFORE && g > limit) g = limit;
+    double h = act(a, g);
+    if (limit > 0 && a->limit_position == CLMOE_LIMIT_AFTER && h > limit) h = limit;
+    if (!a->gated) return h;
+    double u = limit > 0 ? clamp(up, limit) : up;
+    u = cap(u, (double)a->up_softcap);
+    return h * (u + (double)a->up_offset);
+}
+
+/* How far h moves at most when gate and up move by dg and du: by trying the four corners, which bounds the slope of every
+ * activation here well enough for small steps. */
+static double moved(const clmoe_activation *a, double gate, double up, double dg, double du) {
+    const double middle = oracle_activation(a, gate, up), step = 0x1p-20;
+    double most = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        const double g = gate + (corner & 1 ? dg : -dg) * step, u = up + (corner & 2 ? du : -du) * step;
+        most = fmax(most, fabs(oracle_activation(a, g, u) - middle));
+    }
+    return most / step;
+}
+
+static double dot(const double *row, const double *x, uint32_t n, double bias, double *magnitude) {
+    double sum = bias, absolute = fabs(bias);
+    for (uint32_t k = 0; k < n; k++) {
+        sum += row[k] * x[k];
+        absolute += fabs(row[k] * x[k]);
+    }
+    *magnitude = absolute;
+    return sum;
+}
+
+void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, double *y, double *magnitude) {
+    const uint32_t H = f->hidden, I = f->intermediate;
+    double *h = calloc((size_t)2 * I + H, sizeof *h), *slack = h + I, *in = slack + I;
+    for (uint32_t k = 0; k < H; k++) in[k] = round ? bf16(x[k]) : x[k];
+    for (uint32_t i = 0; i < I; i++) {
+        const size_t row = (size_t)expert * I + i;
+        double g = 0, dg = 0, du = 0;
+        const double u = dot(f->up + row * H, in, H, f->up_bias != NULL ? f->up_bias[row] : 0, &du);
+        if (f->activation.gated) g = dot(f->gate + row * H, in, H, f->gate_bias != NULL ? f->gate_bias[row] : 0, &dg);
+        const double value = oracle_activation(&f->activation, g, u);
+        h[i] = round ? bf16(value) : value;
+        slack[i] = fabs(value) + moved(&f->activation, g, u, dg, du);
+    }
+    for (uint32_t j = 0; j < H; j++) {
+        const size_t row = (size_t)expert * H + j;
+        double ignored;
+        y[j] = dot(f->down + row * I, h, I, f->down_bias != NULL ? f->down_bias[row] : 0, &ignored);
+        magnitude[j] = f->down_bias != NULL ? fabs(f->down_bias[row]) : 0;
+        for (uint32_t i = 0; i < I; i++) magnitude[j] += fabs(f->down[row * I + i]) * slack[i];
+    }
+    free(h);
+}
+
+void oracle_logits(const oracle_layer *layer, const double *input, uint32_t tokens, double *logits, double *magnitude) {
+    for (uint32_t t = 0; t < tokens; t++) {
+        for (uint32_t c = 0; c < layer->classes; c++) {
+            const size_t at = (size_t)t * layer->classes + c;
+            double absolute;
+            logits[at] = dot(layer->router + (size_t)c * layer->hidden, input + (size_t)t * layer->hidden, layer->hidden,
+                             layer->router_bias != NULL ? layer->router_bias[c] : 0, &absolute);
+            if (magnitude != NULL) magnitude[at] = absolute;
+        }
+    }
+}
+
+/* Adds one slot's part to out[H] and magnitude[H]; `row` and `y` are scratch of H values. */
+static void add_slot(const oracle_layer *layer, const double *x, int32_t class, double weight, double *row, double *y,
+                     double *out, double *magnitude) {
+    const uint32_t H = layer->hidden;
+    const double factor = weight * layer->routed_scale;
+    if (class < 0 || (uint32_t)class >= layer->num_experts + layer->zero_experts) return;
+    if ((uint32_t)class >= layer->num_experts) {
+        for (uint32_t j = 0; j < H && !layer->leave_shared; j++) {
+            out[j] += factor * x[j];
+            magnitude[j] += fabs(factor * x[j]);
+        }
+        return;
+    }
+    if ((uint32_t)class < layer->first_expert) return;
+    const uint32_t expert = (uint32_t)class - layer->first_expert;
+    if (expert >= layer->experts.experts) return;
+    double *absolute = y + H;
+    for (uint32_t j = 0; j < H; j++) row[j] = layer->weight_on_input ? x[j] * weight : x[j];
+    oracle_ffn_row(&layer->experts, expert, layer->bf16, row, y, absolute);
+    const double after = layer->weight_on_input ? layer->routed_scale : factor;
+    for (uint32_t j = 0; j < H; j++) {
+        out[j] += after * y[j];
+        magnitude[j] += fabs(after) * absolute[j];
+    }
+}
+
+static void add_shared(const oracle_layer *layer, const double *x, double *y, double *out, double *magnitude) {
+    const uint32_t H = layer->hidden;
+    double factor = layer->shared_scale, absolute = 0, *shared_magnitude = y + H;
+    if (layer->shared_gate != NULL) factor *= sigmoid(dot(layer->shared_gate, x, H, 0, &absolute));
+    oracle_ffn_row(&layer->shared, 0, layer->bf16, x, y, shared_magnitude);
+    for (uint32_t j = 0; j < H; j++) {
+        out[j] += factor * y[j];
+        magnitude[j] += fabs(factor) * (shared_magnitude[j] + absolute * fabs(y[j]));
+    }
+}
+
+void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index, const float *weight,
+                    const double *before, double *out, double *magnitude) {
+    const uint32_t H = layer->hidden;
+    double *row = calloc((size_t)3 * H, sizeof *row), *y = row + H;
+    for (uint32_t t = 0; t < tokens; t++) {
+        const size_t at = (size_t)t * H;
+        for (uint32_t j = 0; j < H; j++) {
+            out[at + j] = before != NULL ? before[at + j] : 0;
+            if (layer->output_bias != NULL && !layer->leave_shared) out[at + j] += layer->output_bias[j];
+            magnitude[at + j] = fabs(out[at + j]);
+        }
+        for (uint32_t s = 0; s < layer->slots; s++) {
+            const size_t slot = (size_t)t * layer->slots + s;
+            add_slot(layer, x + at, index[slot], (double)weight[slot], row, y, out + at, magnitude + at);
+        }
+        if (layer->shared.intermediate > 0 && !layer->leave_shared) {
+            add_shared(layer, x + at, y, out + at, magnitude + at);
+        }
+    }
+    free(row);
+}
+
+double oracle_tolerance(double value, double magnitude, uint32_t terms, int rounds_bf16, uint32_t format) {
+    const double n = sqrt((double)terms);
+    double relative = 0x1p-24 * (8 + 2 * n);
+    if (rounds_bf16) relative += 0x1p-8 * fmin(1, 6 / n);
+    const double last_place = format == CLMOE_F32 ? 0x1p-24 : format == CLMOE_F16 ? 0x1p-11 : 0x1p-8;
+    const double smallest = format == CLMOE_F16 ? 0x1p-24 : 0x1p-126;
+    return relative * magnitude + last_place * fabs(value) + smallest;
+}

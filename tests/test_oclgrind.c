@@ -1,0 +1,73 @@
+/* Small layers for a device that checks every memory access of the kernels: tiny shapes, every path once. It runs anywhere;
+ * with the label "oclgrind" it runs on oclgrind, which must have nothing to report. Exact buffers make reads past an end
+ * visible there that other devices let pass. */
+#include "layer_case.h"
+#include "layer_routes.h"
+
+static void run(test_device *device, const case_options *o, uint32_t tokens) {
+    layer_case *c = case_new(device, o);
+    test_random random = test_random_new(90);
+    void *x = case_input(c, tokens, &random);
+    case_result r = case_forward(c, NULL, x, tokens);
+    case_check(c, x, tokens, &r);
+    case_result_free(&r);
+    free(x);
+    case_free(c);
+}
+
+static void run_shapes(const char *disable) {
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    d.disable = disable;
+    test_device device = test_open(&d);
+    case_options o = case_default(9, 5, 3, 2); /* everything smaller than any tile */
+    o.shared_intermediate = 4;
+    o.with = CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_ROUTER_BIAS | CASE_SHARED_GATE | CASE_OUTPUT_BIAS;
+    o.source = CASE_BUFFER;
+    o.gaps = 1;
+    o.layer.routing.zero_experts = 1;
+    run(&device, &o, 5);
+
+    o = case_default(17, 33, 2, 1); /* a little more than a panel */
+    o.format = o.source_format = o.layer.x_format = o.layer.out_format = CLMOE_BF16;
+    o.arithmetic = CLMOE_ARITHMETIC_F32;
+    o.layout = CLMOE_IN_OUT;
+    o.gate_up = CLMOE_GATE_UP_INTERLEAVED;
+    o.source = CASE_BUFFER_LIST;
+    run(&device, &o, 14);
+
+    o = case_default(6, 7, 4, 3);
+    o.format = o.source_format = CLMOE_F16;
+    o.layer.activation = (clmoe_activation){.kind = CLMOE_RELU2, .gated = 0, .alpha = 1};
+    o.layer.routing.n_group = o.layer.routing.topk_group = 2;
+    o.layer.routing.weight_on = CLMOE_WEIGHT_ON_INPUT;
+    o.with = CASE_SELECT_BIAS;
+    run(&device, &o, 3);
+
+    o = case_default(5, 4, 3, 1);
+    o.layer.routing.method = CLMOE_EXPERT_CHOICE;
+    o.layer.routing.normalize = CLMOE_NORM_NONE;
+    run(&device, &o, 7);
+    test_close(&device);
+}
+
+static void test_first_choice(void **state) {
+    (void)state;
+    run_shapes(NULL);
+}
+
+static void test_tiles_in_local_memory(void **state) {
+    (void)state;
+    run_shapes("cpu");
+}
+
+static void test_portable(void **state) {
+    (void)state;
+    run_shapes("cpu,gpu");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_choice), cmocka_unit_test(test_tiles_in_local_memory),
+                                       cmocka_unit_test(test_portable)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
