@@ -1,9 +1,4 @@
-/* One row of the table; see layer_row.h. Calls the library and OpenCL.
- *
- * All tokens lie in one buffer; forward i reads the T tokens from row start(i) on, so that every forward has other tokens
- * and other routes without anything being written between forwards. Forward i uses copy i % copies of the weights and
- * leaves the experts' loads in row i of a buffer that is read when timing is over.
- */
+/* One row of the table: checked, timed, profiled; see layer_row.h. Calls the library. */
 #include "layer_row.h"
 
 #include <clmoe/clmoe_stages.h>
@@ -11,171 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "progress.h"
+#include "row_run.h"
 #include "tool.h"
 
 #define MIN_FORWARDS 7
-#define MAX_FORWARDS 4096
 #define PROFILED_FORWARDS 5
-#define SAMPLED_TOKENS 3
+#define READ_PROBES 15 /* between timed forwards */
 #define MAX_LAUNCHES 4096
-#define TOKEN_BYTES_LIMIT ((uint64_t)256 << 20)
-
-typedef struct row_run {
-    session *s;
-    const host_layer *host;
-    const device_layer *device;
-    layer_result *row;
-    size_t rows; /* tokens in x */
-    float *host_x;
-    cl_mem x, out, index, weight, load;
-    clmoe_workspace *workspace, *profiled;
-} row_run;
-
-/* How many tokens the buffer holds: 4096 or eight forwards' worth, unless that is too much memory. */
-static size_t token_rows(const model *m, uint32_t tokens) {
-    const uint64_t most = TOKEN_BYTES_LIMIT / (4 * (uint64_t)m->hidden_size), least = 2 * (uint64_t)tokens;
-    uint64_t rows = 8 * (uint64_t)tokens > 4096 ? 8 * (uint64_t)tokens : 4096;
-    if (rows > most) rows = most;
-    return (size_t)(rows < least ? least : rows);
-}
-
-uint64_t row_bytes(const model *m, uint32_t tokens) {
-    const uint64_t routed = (uint64_t)tokens * m->top_k;
-    const uint64_t arena = routed * (2 * (uint64_t)m->hidden_size + m->intermediate_size) * 4;
-    return arena + ((uint64_t)tokens + 2 * token_rows(m, tokens)) * m->hidden_size * 4 +
-           (uint64_t)MAX_FORWARDS * m->num_experts * 4;
-}
-
-static void run_close(row_run *run) {
-    const cl_mem buffers[] = {run->x, run->out, run->index, run->weight, run->load};
-    clmoe_workspace_destroy(run->workspace);
-    clmoe_workspace_destroy(run->profiled);
-    for (size_t i = 0; i < COUNT_OF(buffers); i++) {
-        if (buffers[i] != NULL) clReleaseMemObject(buffers[i]);
-    }
-    free(run->host_x);
-}
-
-static int run_open(row_run *run) {
-    const model *m = run->host->shape;
-    const size_t tokens = run->row->tokens, hidden = m->hidden_size, slots = m->top_k;
-    run->rows = token_rows(m, run->row->tokens);
-    const struct {
-        cl_mem *mem;
-        size_t bytes;
-    } buffers[] = {{&run->x, run->rows * hidden * 4},
-                   {&run->out, tokens * hidden * 4},
-                   {&run->index, tokens * slots * 4},
-                   {&run->weight, tokens * slots * 4},
-                   {&run->load, (size_t)MAX_FORWARDS * m->num_experts * 4}};
-    for (size_t i = 0; i < COUNT_OF(buffers); i++) {
-        cl_int code;
-        *buffers[i].mem = clCreateBuffer(run->s->cl, CL_MEM_READ_WRITE, buffers[i].bytes, NULL, &code);
-        if (code != CL_SUCCESS) return complain_cl("clCreateBuffer", code);
-    }
-    run->host_x = malloc(buffers[0].bytes);
-    if (run->host_x == NULL) return complain("out of host memory for the tokens");
-    fill_tokens(run->host_x, run->rows, m->hidden_size, run->row->seed);
-    const cl_int code = clEnqueueWriteBuffer(run->s->queue, run->x, CL_TRUE, 0, buffers[0].bytes, run->host_x, 0, NULL, NULL);
-    if (code != CL_SUCCESS) return complain_cl("clEnqueueWriteBuffer", code);
-    clmoe_error error = {.struct_size = sizeof error};
-    if (clmoe_workspace_create(run->s->context, run->s->queue, NULL, &run->workspace, &error) != CLMOE_OK ||
-        clmoe_workspace_create(run->s->context, run->s->profiled, NULL, &run->profiled, &error) != CLMOE_OK)
-        return complain_clmoe("clmoe_workspace_create", &error);
-    return 0;
-}
-
-/* The first token of forward i. */
-static size_t start_of(const row_run *run, size_t i) {
-    const size_t tokens = run->row->tokens;
-    return i * tokens % (run->rows - tokens + 1);
-}
-
-static clmoe_io io_of(const row_run *run, size_t i) {
-    clmoe_io io;
-    clmoe_io_default(&io, sizeof io);
-    io.tokens = run->row->tokens;
-    io.x = clmoe_cl_mem(run->x, (uint64_t)start_of(run, i) * run->host->shape->hidden_size * 4);
-    io.out = clmoe_cl_mem(run->out, 0);
-    return io;
-}
-
-/* One forward to its end. *host_seconds (may be NULL) is the time in the library's call. */
-static int forward(row_run *run, cl_command_queue queue, const clmoe_io *io, size_t i, double *host_seconds) {
-    clmoe_error error = {.struct_size = sizeof error};
-    clmoe_layer *layer = run->device->layers[i % run->row->copies];
-    clmoe_workspace *workspace = queue == run->s->queue ? run->workspace : run->profiled;
-    const double begin = now_seconds();
-    if (clmoe_forward(layer, workspace, queue, io, 0, NULL, NULL, &error) != CLMOE_OK)
-        return complain_clmoe("clmoe_forward", &error);
-    if (host_seconds != NULL) *host_seconds = now_seconds() - begin;
-    const cl_int code = clFinish(queue);
-    return code != CL_SUCCESS ? complain_cl("clFinish", code) : 0;
-}
-
-/* ------------------------------------------------------------------------------------------------- checking */
-
-/* Reads one token's index, weight and out into the arrays. */
-static int read_token(row_run *run, size_t token, int32_t *index, float *weight, float *out) {
-    const size_t slots = run->host->shape->top_k * sizeof(int32_t), hidden = run->host->shape->hidden_size * sizeof(float);
-    cl_command_queue queue = run->s->queue;
-    cl_int code = clEnqueueReadBuffer(queue, run->index, CL_TRUE, token * slots, slots, index, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = clEnqueueReadBuffer(queue, run->weight, CL_TRUE, token * slots, slots, weight, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = clEnqueueReadBuffer(queue, run->out, CL_TRUE, token * hidden, hidden, out, 0, NULL, NULL);
-    return code != CL_SUCCESS ? complain_cl("clEnqueueReadBuffer", code) : 0;
-}
-
-/* The first token, the last, and one between them that the seed picks. */
-static size_t sample_tokens(const row_run *run, size_t sampled[SAMPLED_TOKENS]) {
-    const size_t tokens = run->row->tokens;
-    random_state random = {run->row->seed + tokens};
-    sampled[0] = 0;
-    sampled[1] = tokens - 1;
-    if (tokens <= 2) return tokens;
-    sampled[2] = 1 + (size_t)(random_next(&random) % (tokens - 2));
-    return 3;
-}
-
-static int check_with(row_run *run, int32_t *index, float *weight, float *out) {
-    const model *m = run->host->shape;
-    token_result results[SAMPLED_TOKENS];
-    size_t sampled[SAMPLED_TOKENS];
-    const size_t count = sample_tokens(run, sampled);
-    clmoe_io io = io_of(run, 0);
-    io.out_index = clmoe_cl_mem(run->index, 0);
-    io.out_weight = clmoe_cl_mem(run->weight, 0);
-    if (forward(run, run->s->queue, &io, 0, NULL)) return 1;
-    for (size_t i = 0; i < count; i++) {
-        results[i] = (token_result){run->host_x + (start_of(run, 0) + sampled[i]) * m->hidden_size, index + i * m->top_k,
-                                    weight + i * m->top_k, out + i * m->hidden_size};
-        if (read_token(run, sampled[i], index + i * m->top_k, weight + i * m->top_k, out + i * m->hidden_size)) return 1;
-    }
-    check_result result;
-    char why[256];
-    if (check_tokens(run->host, results, count, &result, why, sizeof why)) {
-        return complain("%s %s, %u tokens: not timed, because the results are wrong: %s", m->name,
-                        format_name(run->host->format), run->row->tokens, why);
-    }
-    run->row->max_rel_error = result.max_rel_error;
-    run->row->tolerance = result.tolerance;
-    run->row->bf16_arithmetic = result.bf16_arithmetic;
-    return 0;
-}
-
-static int check(row_run *run) {
-    const model *m = run->host->shape;
-    int32_t *index = malloc(SAMPLED_TOKENS * m->top_k * sizeof *index);
-    float *weight = malloc(SAMPLED_TOKENS * m->top_k * sizeof *weight);
-    float *out = malloc(SAMPLED_TOKENS * m->hidden_size * sizeof *out);
-    const int failed = index == NULL || weight == NULL || out == NULL ? complain("out of host memory")
-                                                                      : check_with(run, index, weight, out);
-    free(index);
-    free(weight);
-    free(out);
-    return failed;
-}
 
 /* --------------------------------------------------------------------------------------------------- timing */
 
@@ -183,9 +21,9 @@ static int check(row_run *run) {
 static int warm(row_run *run) {
     const size_t count = run->row->copies + 1;
     for (size_t i = 0; i < count; i++) {
-        clmoe_io io = io_of(run, i);
+        clmoe_io io = row_run_io(run, i);
         io.out_load = clmoe_cl_mem(run->load, 0);
-        if (forward(run, run->s->queue, &io, i, NULL)) return 1;
+        if (row_run_forward(run, run->s->queue, &io, i, NULL)) return 1;
     }
     return 0;
 }
@@ -214,24 +52,38 @@ static int read_loads(row_run *run, size_t forwards) {
     return code != CL_SUCCESS ? complain_cl("clEnqueueReadBuffer", code) : 0;
 }
 
+/* One launch of the read probe whenever its share of the time has come. */
+static int probe_reading(row_run *run, double passed, double rates[READ_PROBES], size_t *count) {
+    if (*count == READ_PROBES || passed < (double)*count / READ_PROBES) return 0;
+    return roofline_launch(run->roof, PEAK_READ, &rates[(*count)++]);
+}
+
+/* One timed forward, number i. */
+static int time_forward(row_run *run, size_t i, double *host) {
+    clmoe_io io = row_run_io(run, i + 1); /* forward 0 was checked */
+    io.out_load = clmoe_cl_mem(run->load, i * run->host->shape->num_experts * sizeof(int32_t));
+    const double start = now_seconds();
+    if (row_run_forward(run, run->s->queue, &io, i, host)) return 1;
+    run->row->samples_ms[i] = 1e3 * (now_seconds() - start);
+    return 0;
+}
+
 /* Forwards until `seconds` are over; their times go to samples_ms and host. */
 static int time_forwards(row_run *run, double seconds, double *host, size_t *count) {
-    const uint64_t load_row = (uint64_t)run->host->shape->num_experts * sizeof(int32_t);
-    const double begin = now_seconds();
-    double shown = begin;
-    size_t i = 0;
-    for (; i < MAX_FORWARDS && (i < MIN_FORWARDS || now_seconds() - begin < seconds); i++) {
-        clmoe_io io = io_of(run, i + 1); /* forward 0 was checked */
-        io.out_load = clmoe_cl_mem(run->load, i * load_row);
-        const double start = now_seconds();
-        if (forward(run, run->s->queue, &io, i, &host[i])) return 1;
-        const double end = now_seconds();
-        run->row->samples_ms[i] = 1e3 * (end - start);
-        if (end - shown < 0.25) continue;
-        shown = end;
+    double rates[READ_PROBES], shown = 0;
+    size_t i = 0, probes = 0;
+    const double begin = now_seconds(), cpu = cpu_seconds();
+    for (double passed = 0; i < MAX_FORWARDS && (i < MIN_FORWARDS || passed < seconds); i++) {
+        if (probe_reading(run, passed / seconds, rates, &probes) || time_forward(run, i, &host[i])) return 1;
+        passed = now_seconds() - begin;
+        if (passed < shown + 0.25) continue;
+        shown = passed;
         progress("%s %s, %u tokens: %zu forwards, %.0f of %.0f s", run->host->shape->name, format_name(run->host->format),
-                 run->row->tokens, i + 1, end - begin, seconds);
+                 run->row->tokens, i + 1, passed, seconds);
     }
+    run->row->read_gbps = median(rates, probes);
+    run->row->cpu_share =
+        run->s->is_cpu ? (cpu_seconds() - cpu) / ((now_seconds() - begin) * (double)run->s->compute_units) : 1;
     *count = i;
     return 0;
 }
@@ -265,16 +117,17 @@ static int time_row(row_run *run, double seconds) {
     return failed;
 }
 
-void compare_with_limits(layer_result *row, const peaks *before, const peaks *after) {
-    const int bf16 = row->format == CLMOE_BF16 && before->rate[PEAK_BF16] > 0;
-    const peak_kind kind = bf16 ? PEAK_BF16 : PEAK_F32;
-    row->peak_gflops = (before->rate[kind] + after->rate[kind]) / 2;
-    row->read_gbps = (before->rate[PEAK_READ] + after->rate[PEAK_READ]) / 2;
+void compare_with_limits(layer_result *row, const peaks *limits) {
+    const int bf16 = row->format == CLMOE_BF16 && limits->rate[PEAK_BF16] > 0;
+    row->peak_gflops = limits->rate[bf16 ? PEAK_BF16 : PEAK_F32];
     /* the forward's operations and bytes, from the rates that summarise() made of them */
     const double by_flops = row->gflops * row->median_ms / row->peak_gflops;
     const double by_bytes = row->weight_gbps * row->median_ms / row->read_gbps;
     row->roofline_ms = fmax(by_flops, by_bytes);
     row->roofline_share = row->roofline_ms / row->median_ms;
+    /* Forwards of a millisecond and more keep all CPUs busy, unless somebody else has them. */
+    const int starved = row->median_ms > 1 && row->cpu_share < 0.85;
+    row->unsteady = starved || row->p95_ms > 1.4 * row->median_ms || row->roofline_share > 1.02;
 }
 
 /* ---------------------------------------------------------------------------------------------------- stages */
@@ -301,10 +154,10 @@ static int profile_row(row_run *run) {
     if (launches == NULL) return complain("out of host memory");
     int failed = clmoe_workspace_set_profiling(run->profiled, 1, &error) != CLMOE_OK;
     for (size_t i = 0; i < PROFILED_FORWARDS + 1 && !failed; i++) {
-        clmoe_io io = io_of(run, i);
+        clmoe_io io = row_run_io(run, i);
         uint32_t count = 0;
         io.out_load = clmoe_cl_mem(run->load, 0);
-        if (forward(run, run->s->profiled, &io, i, NULL)) {
+        if (row_run_forward(run, run->s->profiled, &io, i, NULL)) {
             free(launches);
             return 1;
         }
@@ -318,11 +171,12 @@ static int profile_row(row_run *run) {
     return failed ? complain_clmoe("profiling", &error) : 0;
 }
 
-int measure_row(session *s, const host_layer *host, const device_layer *device, double seconds, layer_result *row) {
-    row_run run = {.s = s, .host = host, .device = device, .row = row};
+int measure_row(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
+                layer_result *row) {
+    row_run run = {.s = s, .roof = roof, .host = host, .device = device, .row = row};
     progress("%s %s, %u tokens: checking", host->shape->name, format_name(host->format), row->tokens);
-    const int failed = run_open(&run) || check(&run) || time_row(&run, seconds) || profile_row(&run);
+    const int failed = row_run_open(&run) || row_run_check(&run) || time_row(&run, seconds) || profile_row(&run);
     clFinish(s->queue);
-    run_close(&run);
+    row_run_close(&run);
     return failed;
 }

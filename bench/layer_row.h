@@ -5,11 +5,14 @@
 #include "device_layer.h"
 #include "report.h"
 
-/* Fills everything of *row that needs no limits (peaks), except median-derived shares. row->samples_ms is to be freed.
- * shape, format, tokens, seed and copies are set by the caller. 0, or 1 after a complaint (wrong results are one). */
-int measure_row(session *s, const host_layer *host, const device_layer *device, double seconds, layer_result *row);
-/* Adds roofline time and share. */
-void compare_with_limits(layer_result *row, const peaks *before, const peaks *after);
+/* Fills everything of *row but the comparison with limits. shape, format, tokens, seed and copies are set by the caller;
+ * row->samples_ms is to be freed. Reading bandwidth drifts within seconds where neighbours share the memory, so a launch of
+ * the read probe now and then between the timed forwards gives row->read_gbps, their median.
+ * 0, or 1 after a complaint (wrong results are one). */
+int measure_row(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
+                layer_result *row);
+/* Roofline time and share, by the row's own read_gbps and these multiply-add peaks. */
+void compare_with_limits(layer_result *row, const peaks *limits);
 /* Device memory that a row needs beyond the weights, about. */
 uint64_t row_bytes(const model *shape, uint32_t tokens);
 

@@ -30,10 +30,19 @@ void print_layer_heading(void) {
 }
 
 void print_layer_row(const layer_result *row) {
-    printf("%-14s %-4s %6u %7.1f %9.3f %9.3f %10.0f %8.1f %7.1f %6.2f %7.1f %8u %9.1e\n", row->shape->name,
+    printf("%-14s %-4s %6u %7.1f %9.3f %9.3f %10.0f %8.1f %7.1f %6.2f %7.1f %8u %9.1e%s\n", row->shape->name,
            format_name(row->format), row->tokens, row->active_experts, row->median_ms, row->p95_ms, row->tokens_per_s,
-           row->gflops, row->weight_gbps, row->roofline_share, row->host_us, row->launches, row->max_rel_error);
+           row->gflops, row->weight_gbps, row->roofline_share, row->host_us, row->launches, row->max_rel_error,
+           row->unsteady ? " ~" : "");
     fflush(stdout);
+}
+
+void print_unsteady(const layer_result *rows, size_t count) {
+    size_t unsteady = 0;
+    for (size_t i = 0; i < count; i++) unsteady += rows[i].unsteady != 0;
+    if (unsteady == 0) return;
+    printf("~ %zu of %zu rows are unsteady (p95 beyond 1.4 medians, less than 0.85 of the CPU time, or a share above 1.02): "
+           "other work shares this machine, run again\n", unsteady, count);
 }
 
 /* Stage names of all rows, in the order of first appearance. */

@@ -22,7 +22,9 @@ typedef struct layer_result {
     double max_rel_error, tolerance;
     int bf16_arithmetic;
     uint32_t copies;           /* of the weights, taking turns */
-    double peak_gflops, read_gbps; /* the limits this row is compared with */
+    double cpu_share;          /* CPU time over wall time and compute units while it was timed; 1 on other devices */
+    int unsteady;              /* other work disturbed it: compare_with_limits() says when */
+    double peak_gflops, read_gbps; /* what this row is compared with */
     size_t stage_count;
     struct {
         char name[24];
@@ -33,6 +35,8 @@ typedef struct layer_result {
 void print_peaks(const session *s, const peaks *limits);
 void print_layer_heading(void);
 void print_layer_row(const layer_result *row);
+/* Explains the mark of unsteady rows, if there are any. */
+void print_unsteady(const layer_result *rows, size_t count);
 /* Rows' stages side by side, in microseconds. */
 void print_stages(const layer_result *rows, size_t count);
 

@@ -97,11 +97,14 @@ static void add_method(cJSON *environment, const layer_result *rows, size_t coun
         number(object, "read_gbps", rows[i].read_gbps);
         number(object, "roofline_ms", rows[i].roofline_ms);
         number(object, "tolerance", rows[i].tolerance);
+        number(object, "cpu_share", rows[i].cpu_share);
+        cJSON_AddBoolToObject(object, "unsteady", rows[i].unsteady);
     }
     cJSON_AddStringToObject(environment, "method",
-                            "a forward is timed from the call to the end of clFinish; every forward has other tokens; peaks "
-                            "are the best of several medians of five launches, measured before and after each row, a row's "
-                            "limits being the mean of both and peak the mean of all; stages are microseconds of device "
+                            "a forward is timed from the call to the end of clFinish; every forward has other tokens; "
+                            "multiply-add peaks are the best of several medians of five launches, measured before, between "
+                            "and after the rows; a row's read_gbps is the median of launches among its forwards, "
+                            "peak.read_gbps the mean of what was measured between rows; stages are microseconds of device "
                             "time from separate, profiled forwards");
     cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
 }
@@ -119,9 +122,7 @@ static void add_environment(cJSON *root, const session *s, const peaks *limits) 
     cJSON_AddStringToObject(environment, "driver", text);
     cpu_name(text, sizeof text);
     cJSON_AddStringToObject(environment, "cpu", text);
-    cl_uint units = 0;
-    clGetDeviceInfo(s->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
-    cJSON_AddNumberToObject(environment, "compute_units", units);
+    cJSON_AddNumberToObject(environment, "compute_units", s->compute_units);
     cJSON_AddStringToObject(environment, "clmoe", clmoe_version_string());
     cJSON_AddStringToObject(environment, "commit", CLMOE_BENCH_COMMIT);
     cJSON_AddStringToObject(environment, "compiler", __VERSION__);

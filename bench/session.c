@@ -25,13 +25,15 @@ int session_open(const char *device, session *s) {
     clmoe_context_opencl(s->context, &s->cl, &s->device, NULL);
     cl_device_type type = 0;
     cl_int code = clGetDeviceInfo(s->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetDeviceInfo(s->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof s->compute_units, &s->compute_units, NULL);
     s->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     device_text(s->device, CL_DEVICE_NAME, s->name, sizeof s->name);
     if (code == CL_SUCCESS) s->queue = clCreateCommandQueue(s->cl, s->device, 0, &code);
     if (code == CL_SUCCESS) s->profiled = clCreateCommandQueue(s->cl, s->device, CL_QUEUE_PROFILING_ENABLE, &code);
     if (code != CL_SUCCESS) {
         session_close(s);
-        return complain_cl("clCreateCommandQueue", code);
+        return complain_cl("opening the device", code);
     }
     return 0;
 }

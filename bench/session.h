@@ -11,6 +11,7 @@ typedef struct session {
     cl_device_id device; /* the context's */
     cl_command_queue queue, profiled; /* in order; the second measures its launches */
     int is_cpu;
+    cl_uint compute_units;
     char name[256];
 } session;
 

@@ -24,11 +24,15 @@ int complain(const char *format, ...) {
 
 int complain_cl(const char *call, cl_int code) { return complain("%s failed with OpenCL error %d", call, (int)code); }
 
-double now_seconds(void) {
+static double clock_seconds(clockid_t clock) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
+
+double now_seconds(void) { return clock_seconds(CLOCK_MONOTONIC); }
+
+double cpu_seconds(void) { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;

@@ -15,6 +15,8 @@ int complain_cl(const char *call, cl_int code);
 
 /* Seconds of a clock that only moves forward. */
 double now_seconds(void);
+/* Seconds of CPU time that all threads of this process have had. */
+double cpu_seconds(void);
 
 /* Sorts the values. p in 0..1, linear between neighbours; 0 values give 0. */
 double quantile(double *values, size_t count, double p);

@@ -1,9 +1,9 @@
-/* Combine: out[t] = routed_scale * sum over slots in rising order of w * y[row] (w * x[t] for a slot that names an identity)
+/* Combine: out[t] = routed_scale * sum over slots in rising order of w * y[row] (w * x[t] where a slot names an identity)
  *                 + shared_scale * gate * shared[t] + output_bias, and + out[t] if it accumulates. All in f32.
  *
  * Group (p, t): columns [p * piece, (p + 1) * piece) of token t, and of tokens t + get_num_groups(1), ... Its ITEMS
- * work-items take turns in vectors of VECTOR_WIDTH columns, so that neighbours touch neighbouring memory. Every column is
- * computed alike, whatever the piece and the other tokens. Two or four vectors at a time are no faster: memory decides.
+ * work-items take turns in vectors of VECTOR_WIDTH columns, so that neighbours touch neighbouring memory. Every column
+ * is computed alike, whatever the piece and the other tokens. More vectors at a time are no faster: memory decides.
  */
 #include "common.clh"
 

@@ -4,13 +4,13 @@
  * The used slots (valid tokens times slots) are cut into `chunks` nearly equal pieces. scratch is [chunks + 1][stride]:
  *
  *   dispatch_count    group c: scratch[c][class] = slots of chunk c that name the class
- *   dispatch_scan     one group: scratch[c][class] = the same of all chunks before c, scratch[chunks][class] = of all; from
- *                     it counts, offsets, the active experts, the tiles, the header and load
+ *   dispatch_scan     one group: scratch[c][class] = the same of all chunks before c, scratch[chunks][class] = of all;
+ *                     from it counts, offsets, the active experts, the tiles, the header and load
  *   dispatch_scatter  group c: gives each of its slots the next place of its class, in slot order
  *   dispatch_all      one group does all three, for chunks = 1
  *
- * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a time and
- * find each slot's rank among those of its class by comparing with the others.
+ * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a time
+ * and find each slot's rank among those of its class by comparing with the others.
  */
 #include "common.clh"
 
@@ -71,8 +71,8 @@ static inline uint chunk_begin(const job *d, uint chunk) {
     return (uint)((ulong)d->tokens * d->slots * chunk / d->chunks);
 }
 
-/* How many slots before this one made the same choice: its counter, which is then raised. A choice that is no class has no
- * counter and gives 0. All work-items of the group call it together, each with the slot behind its left
+/* How many slots before this one made the same choice: its counter, which is then raised. A choice that is no class has
+ * no counter and gives 0. All work-items of the group call it together, each with the slot behind its left
  * neighbour's. */
 static inline uint take_place(uint choice, uint classes, __global uint *counters, __local uint *shared) {
 #if ITEMS > 1
@@ -111,7 +111,7 @@ typedef struct totals {
     uint rows, active, tiles;
 } totals;
 
-/* Per class: the sums over the chunks before each chunk, the sum over all, and load. Each work-item has its own classes. */
+/* Per class: the sums over the chunks before each chunk, the sum over all, and load. Work-items share out the classes. */
 static inline void scan_chunks(const job *d) {
     __global uint *const total = d->scratch + (ulong)d->chunks * d->stride;
     for (uint c = ITEM; c < d->classes; c += ITEMS) total[c] = 0u;
@@ -235,7 +235,7 @@ static inline void scatter_chunk(const job *d, uint chunk, __local uint *shared)
         if (slot >= end) continue;
         const uint expert = choice - d->first; /* wraps to a large number before the first */
         int row = -1;
-        if (choice < d->classes && expert < d->experts) {
+        if (expert < d->experts) {
             const uint at = d->offset[expert] + place;
             if (at < d->max_rows) {
                 row = (int)at;

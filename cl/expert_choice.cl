@@ -1,10 +1,10 @@
-/* Expert choice: every expert takes its best tokens, at most `capacity` of them. Slot e of a token is expert e, so index and
- * weight are [T, EXPERTS], and the second kernel works on columns, in place:
+/* Expert choice: every expert takes its best tokens, at most `capacity` of them. Slot e of a token is expert e, so
+ * index and weight are [T, EXPERTS], and the second kernel works on columns, in place:
  *
  *     score_tokens    weight[t, e] = score of the logit, index[t, e] = its order key
- *     take_tokens     LANES neighbouring experts a work-item: the capacity-th largest key of each column is found bit by
- *                     bit; tokens above it, and the first ones equal to it, keep their weight and get index e; the others
- *                     get 0 and -1
+ *     take_tokens     LANES neighbouring experts a work-item: the capacity-th largest key of each column is found bit
+ *                     by bit; tokens above it, and the first ones equal to it, keep their weight and get index e; the
+ *                     others get 0 and -1
  */
 #include "routing.clh"
 

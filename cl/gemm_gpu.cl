@@ -3,7 +3,7 @@
  *
  * A work-group owns one tile of up to TILE_ROWS rows and one panel. It walks k in runs of K_RUN: the tile's piece of x is
  * gathered into local memory, the panel's piece (which lies in memory as it is used) is decoded beside it, and every
- * work-item adds up its rows x 2 columns in registers. Each sum runs over k in rising order, as in gemm_cpu.cl.
+ * work-item adds up its rows x 2 columns in registers. Each sum has the order of gemm_cpu.cl.
  *
  *   group id 0   panel          group id 1   tile
  *   local id 0   lane + PANEL_LANES * row group: columns lane and lane + PANEL_LANES of the panel, every ROW_GROUPS-th row
@@ -42,11 +42,13 @@
 #error "TILE_ROWS must be a multiple of 64 / PANEL_LANES"
 #endif
 
-/* x as the arithmetic sees it. */
+/* x as the arithmetic sees it, and the order of its sums: rising, in bf16 with the odd one of a pair first (micro/bf16.clh). */
 #if ARITHMETIC == 2
 #define AS_OPERAND(value) f32_from_bf16(bf16_from_f32(value))
+#define IN_ORDER(step, run) (((step) ^ 1u) < (run) ? (step) ^ 1u : (step))
 #else
 #define AS_OPERAND(value) (value)
+#define IN_ORDER(step, run) (step)
 #endif
 
 inline void finish(float sum0, float sum1, __global y_t *row, uint panel, uint lane, uint features_out,
@@ -132,12 +134,14 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
             w_part[k][c] = WEIGHT_LOAD(weights + ((ulong)((k0 + k) / KP) * PANEL_COLUMNS + c) * KP + (k0 + k) % KP);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint k = 0; k < run; k++)
+        for (uint step = 0; step < run; step++) {
+            const uint k = IN_ORDER(step, run);
             for (uint i = 0; i < ITEM_ROWS; i++) {
                 const float value = x_part[k][row_group + i * ROW_GROUPS];
                 sum0[i] = fma(value, w_part[k][lane], sum0[i]);
                 sum1[i] = fma(value, w_part[k][PANEL_LANES + lane], sum1[i]);
             }
+        }
     }
     for (uint i = 0; i < ITEM_ROWS; i++) {
         const uint r = row_group + i * ROW_GROUPS;

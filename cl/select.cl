@@ -1,13 +1,19 @@
-/* Chooses each token's experts: index[T, SLOTS] and weight[T, SLOTS] from logits[T, CLASSES], by the rule that routing.clh
- * gives as constants. One work-item a token; items stride over tokens, so any global size works. Nothing crosses from one
- * token to another.
+/* Chooses each token's experts: index[T, SLOTS] and weight[T, SLOTS] from logits[T, CLASSES], by the rule that
+ * routing.clh gives as constants. One work-item a token; items stride over tokens, so any global size works. Nothing
+ * crosses from one token to another.
  *
- *     value[PADDED]   logits, then scores           key[PADDED]   what is compared, as ordered integers; 0 = no candidate
+ *     value[PADDED]   logits, then scores
+ *     key[PADDED]     what is compared, as ordered integers; 0 = no candidate
  */
 #include "routing.clh"
 
 #ifndef LOCAL_SIZE
 #define LOCAL_SIZE 1
+#endif
+#if SCORE_AFTER || SPARSEMIXER
+#define SCORE_ALL 0
+#else
+#define SCORE_ALL 1
 #endif
 
 /* Index of the largest of key[count], the lowest one among equals; it is no candidate afterwards. */
@@ -90,7 +96,7 @@ static inline float divisor(const float *w) {
     return norm < NORM_FLOOR ? NORM_FLOOR : norm;
 }
 
-/* Final weights from w[SLOTS], the chosen scores (or logits, if scored after). w has whole vectors, NaN behind SLOTS. */
+/* Final weights from w[SLOTS], the chosen scores, or logits if scored after. w has whole vectors, NaN behind SLOTS. */
 static inline void store_weights(float *w, __global const int *index, __global const float *expert_scale,
                                  __global float *weight) {
     if (SCORE_AFTER) scores(w, PADDED_TO_LANES(SLOTS));
@@ -144,7 +150,7 @@ __kernel void select_experts(uint tokens, __global const int *token_count, ulong
         __global int *chosen = index + index_offset + t * SLOTS;
         load_logits(logits + logits_offset + t * CLASSES, value);
         if (KEY_IS_LOGIT) make_keys(value, select_bias, key);
-        if (SCORE_AFTER == 0 && SPARSEMIXER == 0) scores(value, PADDED);
+        if (SCORE_ALL) scores(value, PADDED);
         if (!KEY_IS_LOGIT) make_keys(value, select_bias, key);
         if (SPARSEMIXER) choose_by_sparsemixer(value, key, w, chosen);
         else choose_top_k(value, key, w, chosen);

@@ -16,3 +16,7 @@ clmoe_test_labels(test_threads threads)
 clmoe_test_labels(test_faults long)
 clmoe_test_labels(test_layer long)
 clmoe_test_oclgrind(test_oclgrind)
+clmoe_test_oclgrind(test_select)
+
+clmoe_test_labels(test_run threads)
+clmoe_test_labels(test_program threads)

@@ -7,20 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ULP 0x1p-24 /* half a unit in the last place of an f32, relative */
+#define ULP          0x1p-24 /* half a unit in the last place of an f32, relative */
 #define MOST_CLASSES 1024
 
 /* A token as the rule sees it. */
 typedef struct token {
     const clmoe_routing *rule;
     uint32_t classes, slots;
-    double l[MOST_CLASSES];   /* logits, scaled, capped, finite or NaN */
-    double p[MOST_CLASSES];   /* scores */
-    double key[MOST_CLASSES]; /* what is compared; NaN ranks lowest */
+    double l[MOST_CLASSES];    /* logits, scaled, capped, finite or NaN */
+    double p[MOST_CLASSES];    /* scores */
+    double key[MOST_CLASSES];  /* what is compared; NaN ranks lowest */
     double size[MOST_CLASSES]; /* what the error of key is relative to */
-    int candidate[MOST_CLASSES], masked[MOST_CLASSES];
+    int candidate[MOST_CLASSES];
     double error; /* relative error that f32 may make in p and key */
-    int by_logit; /* scores that came out equal are told apart by their logits */
+    int by_logit; /* logits stand for scores in comparisons, and a mask of 0 for the lowest score */
 } token;
 
 static oracle_verdict wrong(char *why, size_t size, const char *format, ...) {
@@ -51,11 +51,16 @@ static void score(uint32_t kind, const double *x, uint32_t n, double *p) {
         if (!isnan(x[i])) sum += exp(x[i] - top);
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (isnan(x[i])) p[i] = NAN;
-        else if (kind == CLMOE_SOFTMAX) p[i] = exp(x[i] - top) / sum;
-        else if (kind == CLMOE_SIGMOID) p[i] = 1 / (1 + exp(-x[i]));
-        else if (kind == CLMOE_SQRT_SOFTPLUS) p[i] = sqrt(fmax(x[i], 0) + log1p(exp(-fabs(x[i]))));
-        else p[i] = x[i];
+        if (isnan(x[i]))
+            p[i] = NAN;
+        else if (kind == CLMOE_SOFTMAX)
+            p[i] = exp(x[i] - top) / sum;
+        else if (kind == CLMOE_SIGMOID)
+            p[i] = 1 / (1 + exp(-x[i]));
+        else if (kind == CLMOE_SQRT_SOFTPLUS)
+            p[i] = sqrt(fmax(x[i], 0) + log1p(exp(-fabs(x[i]))));
+        else
+            p[i] = x[i];
     }
 }
 
@@ -74,10 +79,9 @@ static void set_token(token *t, const clmoe_routing *rule, const float *logits, 
     t->by_logit = bias == NULL && !on_logit && rule->score != CLMOE_SCORE_NONE &&
                   (rule->n_group <= 1 || rule->group_score == CLMOE_GROUP_MAX);
     for (uint32_t c = 0; c < t->classes; c++) {
-        const double from = on_logit ? t->l[c] : t->p[c], added = bias != NULL ? (double)bias[c] : 0;
+        const double from = on_logit || t->by_logit ? t->l[c] : t->p[c], added = bias != NULL ? (double)bias[c] : 0;
         t->key[c] = from + added;
         t->size[c] = fabs(from) + fabs(added);
-        t->masked[c] = 0;
         t->candidate[c] = c >= rule->num_experts || c < rule->num_experts - rule->always_experts;
     }
 }
@@ -134,8 +138,8 @@ static int mask_groups(token *t) {
         const double near = 2 * tolerance(t, last_size, group_size(t, g, size));
         if (scores[g] != last && fabs(scores[g] - last) <= near) return 0;
         for (uint32_t c = g * size; c < (g + 1) * size; c++) {
-            t->masked[c] = 1;
-            if (!isnan(t->key[c])) t->key[c] = t->rule->group_mask == CLMOE_MASK_ZERO ? 0 : (double)-INFINITY;
+            const int zero = t->rule->group_mask == CLMOE_MASK_ZERO && !t->by_logit;
+            if (!isnan(t->key[c])) t->key[c] = zero ? 0 : (double)-INFINITY;
         }
     }
     return 1;
@@ -147,8 +151,6 @@ static int better(const token *t, uint32_t a, uint32_t b) {
     const double x = t->key[a], y = t->key[b];
     if (isnan(x) || isnan(y)) return isnan(x) && isnan(y) ? a < b : isnan(y);
     if (x != y) return x > y;
-    if (t->by_logit && t->masked[a] != t->masked[b]) return t->masked[b];
-    if (t->by_logit && !t->masked[a] && t->l[a] != t->l[b]) return t->l[a] > t->l[b];
     return a < b;
 }
 
@@ -172,7 +174,8 @@ static oracle_verdict judge_index(token *t, const int32_t *index, char *why, siz
     }
     for (uint32_t k = 0; k < t->slots; k++) {
         const uint32_t got = (uint32_t)index[k];
-        const uint32_t want = k < t->rule->top_k ? take_best(t) : t->rule->num_experts - t->rule->always_experts + k - t->rule->top_k;
+        const uint32_t want =
+            k < t->rule->top_k ? take_best(t) : t->rule->num_experts - t->rule->always_experts + k - t->rule->top_k;
         if (got == want) continue;
         const double x = t->key[got], y = t->key[want];
         /* Undistinguishable: closer than f32 can tell. Equal in double means equal logits, and then indices decide. */
@@ -220,7 +223,8 @@ static oracle_verdict judge_weight(const token *t, const double *want, const flo
     }
     /* A sum of unlike signs magnifies its terms' errors. */
     const double cancel = t->rule->normalize == CLMOE_NORM_SUM && sum != 0 ? magnitude / fabs(sum) : 1;
-    const double relative = 2 * t->error * cancel * (t->rule->normalize == CLMOE_NORM_P ? 2 + (double)t->rule->norm_p : 1);
+    const double relative =
+        2 * t->error * cancel * (t->rule->normalize == CLMOE_NORM_P ? 2 + (double)t->rule->norm_p : 1);
     for (uint32_t k = 0; k < t->slots; k++) {
         if (!close_enough((double)weight[k], want[k], relative))
             return wrong(why, size, "slot %u: weight %.9g, expected %.9g", k, (double)weight[k], want[k]);
@@ -231,8 +235,8 @@ static oracle_verdict judge_weight(const token *t, const double *want, const flo
 /* ------------------------------------------------------------------------------------------- sparsemixer */
 
 /* Two rounds; each masks what is too far below the round's best, judged by the logits of all classes. */
-static oracle_verdict sparsemixer(token *t, const float *expert_scale, const int32_t *index, const float *weight, char *why,
-                                  size_t size) {
+static oracle_verdict sparsemixer(token *t, const float *expert_scale, const int32_t *index, const float *weight,
+                                  char *why, size_t size) {
     double want[2];
     for (uint32_t c = 0; c < t->classes; c++) t->key[c] = t->l[c];
     int left[MOST_CLASSES];
@@ -258,7 +262,7 @@ static oracle_verdict sparsemixer(token *t, const float *expert_scale, const int
 oracle_verdict oracle_select_token(const clmoe_routing *rule, const float *logits, const float *bias,
                                    const float *expert_scale, const int32_t *index, const float *weight, char *why,
                                    size_t why_size) {
-    token t;
+    token t = {0};
     set_token(&t, rule, logits, bias);
     if (rule->method == CLMOE_SPARSEMIXER) return sparsemixer(&t, expert_scale, index, weight, why, why_size);
     if (!mask_groups(&t)) return ORACLE_UNDECIDED;
@@ -271,8 +275,8 @@ oracle_verdict oracle_select_token(const clmoe_routing *rule, const float *logit
 
 /* --------------------------------------------------------------------------------------- expert choice */
 
-/* How many tokens rank before token i in a column, by score, then by position. near: how many of the others are too close
- * to tell. */
+/* How many tokens rank before token i in a column, by score, then by position. near: how many of the others are too
+ * close to tell. */
 static uint32_t rank_of(const double *p, uint32_t tokens, uint32_t experts, uint32_t i, double error, uint32_t *near) {
     uint32_t before = 0;
     const double x = p[(size_t)i * experts];
@@ -280,10 +284,14 @@ static uint32_t rank_of(const double *p, uint32_t tokens, uint32_t experts, uint
     for (uint32_t j = 0; j < tokens; j++) {
         const double y = p[(size_t)j * experts];
         if (j == i) continue;
-        if (isnan(x) || isnan(y)) before += isnan(x) && (!isnan(y) || j < i);
-        else if (x == y) before += j < i;
-        else if (fabs(x - y) <= error * (x + y) + 1e-36) ++*near;
-        else before += y > x;
+        if (isnan(x) || isnan(y))
+            before += isnan(x) && (!isnan(y) || j < i);
+        else if (x == y)
+            before += j < i;
+        else if (fabs(x - y) <= error * (x + y) + 1e-36)
+            ++*near;
+        else
+            before += y > x;
     }
     return before;
 }
@@ -297,7 +305,7 @@ oracle_verdict oracle_expert_choice(const clmoe_routing *rule, const float *logi
     oracle_verdict verdict = ORACLE_RIGHT;
     double *p = calloc((size_t)tokens * experts + 1, sizeof *p);
     if (p == NULL) return wrong(why, why_size, "no memory");
-    token t;
+    token t = {0};
     double error = 0;
     for (uint32_t i = 0; i < tokens; i++) {
         set_token(&t, rule, logits + (size_t)i * experts, NULL);
@@ -312,13 +320,16 @@ oracle_verdict oracle_expert_choice(const clmoe_routing *rule, const float *logi
             uint32_t near = 0;
             const uint32_t rank = rank_of(p + e, tokens, experts, i, error, &near);
             count += (uint32_t)taken;
-            const double want = taken ? p[at] * (double)rule->scale * (expert_scale != NULL ? (double)expert_scale[e] : 1) : 0;
-            if (!taken && index[at] != -1) verdict = wrong(why, why_size, "token %u, slot %u: index %d", i, e, (int)index[at]);
+            const double want =
+                taken ? p[at] * (double)rule->scale * (expert_scale != NULL ? (double)expert_scale[e] : 1) : 0;
+            if (!taken && index[at] != -1)
+                verdict = wrong(why, why_size, "token %u, slot %u: index %d", i, e, (int)index[at]);
             else if (taken ? rank >= capacity : rank + near < capacity)
-                verdict = wrong(why, why_size, "token %u, expert %u: taken is %d at rank %u (or %u more) of %u", i, e, taken, rank,
-                                near, capacity);
+                verdict = wrong(why, why_size, "token %u, expert %u: taken is %d at rank %u (or %u more) of %u", i, e,
+                                taken, rank, near, capacity);
             else if (!close_enough((double)weight[at], want, 2 * error))
-                verdict = wrong(why, why_size, "token %u, expert %u: weight %.9g, expected %.9g", i, e, (double)weight[at], want);
+                verdict = wrong(why, why_size, "token %u, expert %u: weight %.9g, expected %.9g", i, e,
+                                (double)weight[at], want);
         }
         if (verdict == ORACLE_RIGHT && count != capacity)
             verdict = wrong(why, why_size, "expert %u has %u tokens, expected %u", e, count, capacity);

@@ -1,5 +1,6 @@
-/* The routing rules in double precision, written from their definitions; shares no code with src/. It does not choose by
- * itself and compare: two numbers closer than f32 can tell may be ordered either way. It judges a choice that was made. */
+/* The routing rules in double precision, written from their definitions; shares no code with src/. It does not choose
+ * by itself and compare: two numbers closer than f32 can tell may be ordered either way. It judges a choice that was
+ * made. */
 #ifndef CLMOE_TESTS_ORACLE_SELECT_H
 #define CLMOE_TESTS_ORACLE_SELECT_H
 

@@ -15,7 +15,7 @@ static clmoe_error error = {.struct_size = sizeof error};
 #define F clmoe_io
 static const poke io_pokes[] = {
     POKE32(F, tokens, 1u << 30, "tokens"),
-    POKE32(F, tokens, T + 1, "x"), /* longer than the buffers */
+    POKE32(F, tokens, T + 3, "x"), /* more than the buffers hold */
     POKE32(F, accumulate, 2, "accumulate"),
     POKE32(F, x.kind, 0, "x"),
     POKE32(F, x.kind, 2, "x"),
@@ -86,6 +86,13 @@ static void test_io_pairs(void **state) {
     io.index = routes.at;
     io.logits = logits.at; /* both ways of routing */
     forward_fails(&io, CLMOE_INVALID_ARGUMENT, "logits");
+    io = b.io;
+    io.index = io.weight = routes.at;
+    forward_fails(&io, CLMOE_INVALID_ARGUMENT, "out_index"); /* there is no routing to report */
+    io = b.io;
+    io.logits = logits.at;
+    io.router_input = b.x.at; /* there is no router */
+    forward_fails(&io, CLMOE_INVALID_ARGUMENT, "router_input");
     io = b.io;
     io.logits = logits.at;
     io.logits.offset += 64 + 64;

@@ -76,7 +76,9 @@ static void choose_routing(walk *w, case_options *o) {
         print_message("  preset %s\n", name);
     }
     o->with |= test_random_u64(&w->random) & (CASE_ROUTER_BIAS | CASE_EXPERT_SCALE);
-    if (r->method == CLMOE_TOP_K && test_random_below(&w->random, 2)) o->with |= CASE_SELECT_BIAS;
+    if (r->method != CLMOE_TOP_K || test_random_below(&w->random, 2) == 0) return;
+    o->with |= CASE_SELECT_BIAS;
+    if (r->score_position == CLMOE_SCORE_AFTER) r->bias_on = CLMOE_BIAS_ON_LOGIT; /* there is no score to add it to */
 }
 
 static case_options choose(walk *w, uint32_t *tokens) {
@@ -85,7 +87,7 @@ static case_options choose(walk *w, uint32_t *tokens) {
     const uint32_t E = experts[at(w, EXPERTS, COUNT(experts))];
     uint32_t H = hidden[at(w, HIDDEN, COUNT(hidden))];
     const uint32_t I = intermediate[at(w, INTERMEDIATE, COUNT(intermediate))];
-    if ((uint64_t)E * H * I > 1500000u) H = E > 32 ? 64 : 100;
+    if ((uint64_t)E * H * I > 3200000u) H = E > 32 ? 64 : 100;
     uint32_t K = 1 + test_random_below(&w->random, E < 8 ? E : 8);
     if (test_random_below(&w->random, 4) == 0) K = E;
     case_options o = case_default(H, I, E, K);

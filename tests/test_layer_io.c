@@ -149,6 +149,7 @@ static void test_given_routes(void **state) {
     test_buffer ib = test_buffer_new(&device, sizeof index, index), wb = test_buffer_new(&device, sizeof weight, weight);
     b.io.index = ib.at;
     b.io.weight = wb.at;
+    b.io.out_index = b.io.out_weight = (clmoe_buffer){0};
     forward(&b);
     case_result r = case_buffers_take(c, &b);
     case_check_output(c, x, T, index, weight, NULL, r.out);

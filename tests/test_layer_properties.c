@@ -195,6 +195,7 @@ static void test_tile_edges(void **state) {
         clmoe_error error = {.struct_size = sizeof error};
         b.io.index = ib.at;
         b.io.weight = wb.at;
+        b.io.out_index = b.io.out_weight = (clmoe_buffer){0};
         OK(clmoe_forward(c->layer, NULL, device.queue, &b.io, 0, NULL, NULL, &error));
         case_result r = case_buffers_take(c, &b);
         case_check_output(c, x, T, index, weight, NULL, r.out);

@@ -205,7 +205,8 @@ CLMOE_API clmoe_status clmoe_context_describe(const clmoe_context *context, char
  *   l  = logit * logit_scale;  if logit_softcap > 0: l = softcap * tanh(l / softcap)
  *   p  = score(l)                                     over all classes (score_position BEFORE)
  *   key = p + select_bias   or   l + select_bias      what is compared; the bias never enters the weight. Without a bias
- *         (and without TOP2_SUM groups) l is compared in either case, which orders the same and does not saturate
+ *         (and without TOP2_SUM groups) l is compared in either case, which orders the same and does not saturate; a
+ *         MASK_ZERO of scores then is a MASK_NEG_INF of logits
  *   groups: experts in n_group equal runs; a group's score from its keys; the best topk_group stay, others are masked
  *   chosen = the top_k largest keys; equal keys: the lower index wins; NaN ranks below everything, -inf included
  *   w  = p[chosen], or score over the K chosen logits (score_position AFTER)
@@ -274,7 +275,7 @@ CLMOE_API clmoe_status clmoe_routing_validate(const clmoe_routing *routing, clmo
 
 /* Fills the rule of a model family, "mixtral", "deepseek_v3", "gpt_oss" ...: method, score, normalisation, masks; sizes
  * (num_experts, top_k, groups, scale) stay as they are. Where a family leaves it to its configuration, normalisation is
- * what the family's published checkpoints use. UNSUPPORTED lists the known names. */
+ * what the family's published checkpoints use. UNSUPPORTED lists the known names in the error's log. */
 CLMOE_API clmoe_status clmoe_routing_preset(clmoe_routing *routing, const char *model, clmoe_error *error);
 /* The i-th preset's name, NULL past the last. Static storage. */
 CLMOE_API const char *clmoe_routing_preset_name(uint32_t i);

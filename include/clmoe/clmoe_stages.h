@@ -111,7 +111,7 @@ typedef struct clmoe_plan_layout {
     uint32_t max_rows;
     uint32_t max_active; /* min(L, max_rows) */
     uint32_t max_tiles;  /* max_rows / tile_rows + max_active */
-    uint32_t chunks;     /* pieces the counting sort works in */
+    uint32_t chunks;     /* most pieces the counting sort works in */
 } clmoe_plan_layout;
 
 typedef struct clmoe_dispatch_io {

@@ -1,14 +1,14 @@
-/* Combine: the weighted sum of each token's rows, with shared experts, identities and the output bias. The arithmetic is in
- * cl/combine.cl; here are the checks, the variant and the split into groups. May call src/opencl and src/os. */
+/* Combine: the weighted sum of each token's rows, with shared experts, identities and the output bias. The arithmetic is
+ * in cl/combine.cl; here are the checks, the variant and the split into groups. May call src/opencl and src/os. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "stages.h"
 
-#define SLOTS_MAX 2048u
+#define SLOTS_MAX  2048u
 #define GROUPS_MAX 65535u
-#define CPU_PIECE 512u /* columns of a group when there are fewer tokens than keep the cores busy */
-#define ITEMS_MAX 64u  /* work-items in a group of a GPU */
+#define CPU_PIECE  512u /* columns of a group when there are fewer tokens than keep the cores busy */
+#define ITEMS_MAX  64u  /* work-items in a group of a GPU */
 
 struct clmoe_combine {
     clmoe_context *context;
@@ -51,8 +51,8 @@ static clmoe_status check_format(uint32_t format, const char *name, clmoe_error 
 static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, clmoe_error *error) {
     REQUIRE(desc->hidden_size >= 1 && desc->hidden_size <= INT32_MAX, error, "desc.hidden_size",
             "hidden_size is %u, expected 1..2^31-1", desc->hidden_size);
-    REQUIRE(desc->slots >= 1 && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected 1..%u", desc->slots,
-            SLOTS_MAX);
+    REQUIRE(desc->slots >= 1 && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected 1..%u",
+            desc->slots, SLOTS_MAX);
     REQUIRE(desc->zero_experts <= INT32_MAX && desc->num_experts <= INT32_MAX - desc->zero_experts, error,
             "desc.zero_experts", "num_experts %u and zero_experts %u are not fewer than 2^31", desc->num_experts,
             desc->zero_experts);
@@ -79,7 +79,8 @@ static clmoe_status create_kernel(clmoe_combine *combine, clmoe_error *error) {
     clmoe__options_add(&options, " -DWEIGHTED=%u -DZERO_EXPERTS=%d", desc->weighted, desc->zero_experts != 0);
     clmoe__options_add(&options, " -DHAS_SHARED=%u -DSHARED_GATE=%d -DOUTPUT_BIAS=%d", desc->has_shared,
                        combine->shared_gate != NULL, combine->output_bias != NULL);
-    return clmoe__kernel_create(combine->context, "combine.cl", "combine", &options, "combine", &combine->kernel, error);
+    return clmoe__kernel_create(combine->context, "combine.cl", "combine", &options, "combine", &combine->kernel,
+                                error);
 }
 
 static void launch_warm(clmoe__run *run, void *stage) {
@@ -104,8 +105,10 @@ static clmoe_combine *new_combine(clmoe_context *context, const clmoe_combine_de
 
 /* Hands the object over, or destroys it. */
 static clmoe_status give(clmoe_combine *made, clmoe_status status, clmoe_combine **combine) {
-    if (status == CLMOE_OK) *combine = made;
-    else clmoe_combine_destroy(made);
+    if (status == CLMOE_OK)
+        *combine = made;
+    else
+        clmoe_combine_destroy(made);
     return status;
 }
 

@@ -1,16 +1,16 @@
-/* Dispatch: slots grouped by expert into a plan. The sort is in cl/dispatch.cl; here are the plan's layout, the choice of
- * how many chunks it works in, and the checks. May call src/opencl and src/os. */
+/* Dispatch: slots grouped by expert into a plan. The sort is in cl/dispatch.cl; here are the plan's layout, the choice
+ * of how many chunks it works in, and the checks. May call src/opencl and src/os. */
 #include <stdlib.h>
 
 #include "stages.h"
 
-#define CLASSES_MAX 2048u
-#define SLOTS_MAX 2048u
-#define CHUNKS_MAX 64u
-#define CHUNK_SLOTS 256u                  /* a chunk of fewer slots is not worth a group */
-#define SCRATCH_MAX (131072u)             /* int32 elements: 512 KiB */
-#define CPU_ONE_CHUNK_SLOTS 16384u        /* up to here one thread is done before two more launches would be */
-#define ITEMS_MAX 64u                     /* work-items in a group of a GPU */
+#define CLASSES_MAX         2048u
+#define SLOTS_MAX           2048u
+#define CHUNKS_MAX          64u
+#define CHUNK_SLOTS         256u      /* a chunk of fewer slots is not worth a group */
+#define SCRATCH_MAX         (131072u) /* int32 elements: 512 KiB */
+#define CPU_ONE_CHUNK_SLOTS 16384u    /* up to here one thread is done before two more launches would be */
+#define ITEMS_MAX           64u       /* work-items in a group of a GPU */
 
 struct clmoe_dispatch {
     clmoe_context *context;
@@ -26,14 +26,16 @@ static uint32_t counter_stride(uint32_t classes) { return (uint32_t)clmoe__round
 
 /* The plan:  [header 16][count L][offset L + 1][active L][tiles 4 * max_tiles][row_slot][slot_row][scratch]
  * Only scratch depends on the chunks, and it is last, so all readers of a plan agree about the rest. */
-void clmoe__plan_layout(const clmoe_dispatch_desc *desc, uint32_t tokens, uint64_t max_rows, clmoe_plan_layout *layout) {
+void clmoe__plan_layout(const clmoe_dispatch_desc *desc, uint32_t tokens, uint64_t max_rows,
+                        clmoe_plan_layout *layout) {
     const uint64_t slots = clmoe__mul(tokens, desc->slots), experts = desc->local_experts;
     const uint64_t rows = max_rows != 0 ? max_rows : slots, active = clmoe__min(experts, rows);
     *layout = (clmoe_plan_layout){.struct_size = sizeof *layout, .total = UINT64_MAX};
     if (slots > INT32_MAX || rows > INT32_MAX || desc->tile_rows == 0) return;
     const uint64_t tiles = rows / desc->tile_rows + active;
     const uint32_t stride = counter_stride(desc->num_classes);
-    const uint64_t chunks = clmoe__min(clmoe__div_up(slots, CHUNK_SLOTS), clmoe__min(CHUNKS_MAX, SCRATCH_MAX / stride - 1));
+    const uint64_t chunks =
+        clmoe__min(clmoe__div_up(slots, CHUNK_SLOTS), clmoe__min(CHUNKS_MAX, SCRATCH_MAX / stride - 1));
     layout->max_rows = (uint32_t)rows;
     layout->max_active = (uint32_t)active;
     layout->max_tiles = (uint32_t)tiles;
@@ -75,15 +77,15 @@ void clmoe_dispatch_io_default(clmoe_dispatch_io *io, size_t struct_size) {
 
 static clmoe_status check_desc(const clmoe_dispatch_desc *desc, clmoe_error *error) {
     const uint32_t classes = desc->num_classes;
-    REQUIRE(classes >= 1 && classes <= CLASSES_MAX, error, "desc.num_classes", "num_classes is %u, expected 1..%u", classes,
-            CLASSES_MAX);
-    REQUIRE(desc->slots >= 1 && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected 1..%u", desc->slots,
-            SLOTS_MAX);
+    REQUIRE(classes >= 1 && classes <= CLASSES_MAX, error, "desc.num_classes", "num_classes is %u, expected 1..%u",
+            classes, CLASSES_MAX);
+    REQUIRE(desc->slots >= 1 && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected 1..%u",
+            desc->slots, SLOTS_MAX);
     REQUIRE(desc->first_expert < classes, error, "desc.first_expert", "first_expert is %u, expected 0..%u",
             desc->first_expert, classes - 1);
-    REQUIRE(desc->local_experts >= 1 && desc->local_experts <= classes - desc->first_expert, error, "desc.local_experts",
-            "local_experts is %u, expected 1..%u (num_classes %u from first_expert %u on)", desc->local_experts,
-            classes - desc->first_expert, classes, desc->first_expert);
+    REQUIRE(desc->local_experts >= 1 && desc->local_experts <= classes - desc->first_expert, error,
+            "desc.local_experts", "local_experts is %u, expected 1..%u (num_classes %u from first_expert %u on)",
+            desc->local_experts, classes - desc->first_expert, classes, desc->first_expert);
     REQUIRE(desc->tile_rows >= 1 && desc->tile_rows <= INT32_MAX, error, "desc.tile_rows",
             "tile_rows is %u, expected 1 or more: clmoe_grouped_gemm_tile_rows() says how many", desc->tile_rows);
     return CLMOE_OK;

@@ -221,6 +221,18 @@ static clmoe_status pass_tokens(const clmoe__run *run, const clmoe_layer *layer,
     return CLMOE_OK;
 }
 
+/* Without tokens there is only the load to write, which is zero then. */
+static void launch_no_tokens(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io) {
+    clmoe__arena arena;
+    clmoe_buffer memory;
+    if (!present(&io->out_load)) return;
+    clmoe__arena_layout(layer, 0, &arena);
+    clmoe__run_arena(run, arena.total, &memory);
+    pass p = {.layer = layer, .io = io, .arena = &arena, .first = 1};
+    p.plan = at(&memory, arena.plan);
+    launch_dispatch(run, &p);
+}
+
 static void launch_passes(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io) {
     uint32_t size = 0;
     const clmoe_status status = pass_tokens(run, layer, io->tokens, &size);
@@ -252,6 +264,9 @@ clmoe_status clmoe_forward(clmoe_layer *layer, clmoe_workspace *workspace, cl_co
     TRY(check(layer, &taken, error));
     clmoe__run run;
     TRY(clmoe__run_begin(&run, layer->context, workspace, queue, n_wait, wait, error));
-    if (taken.tokens != 0) launch_passes(&run, layer, &taken);
+    if (taken.tokens != 0)
+        launch_passes(&run, layer, &taken);
+    else
+        launch_no_tokens(&run, layer, &taken);
     return clmoe__run_end(&run, done);
 }

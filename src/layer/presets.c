@@ -1,6 +1,7 @@
-/* The routing rules of model families as rows of data. A row sets the rule's shape (method, score, bias, group score, masks,
- * normalisation, sparsemixer_eps); sizes, scales, softcap and capacity are a checkpoint's own and stay as they are. Names
- * are the model_type of a config.json; a trailing "_text" (the text part of a multimodal model) may be left out or added.
+/* The routing rules of model families as rows of data. A row sets the rule's shape (method, score, bias, group score,
+ * masks, normalisation, sparsemixer_eps); sizes, scales, softcap and capacity are a checkpoint's own and stay as they
+ * are. Names are the model_type of a config.json; a trailing "_text" (the text part of a multimodal model) may be left
+ * out or added.
  *
  * Where a configuration decides whether weights are normalised (norm_topk_prob and the like), the row says what the
  * family's checkpoints use. What a rule cannot express is said at its row.
@@ -99,7 +100,7 @@ static const rule rules[] = {
     {"flint",         SIGMOID, OVER_SUM},
     {"inkling",       SIGMOID, OVER_SUM}, /* always_experts are its shared experts */
     {"kolibri1",      SIGMOID, .bias_on = CLMOE_BIAS_ON_LOGIT},
-    {"deepseek_v4",   .score = CLMOE_SQRT_SOFTPLUS, OVER_SUM_EPS(1e-20f)}, /* layers that hash take routes from the caller */
+    {"deepseek_v4",   .score = CLMOE_SQRT_SOFTPLUS, OVER_SUM_EPS(1e-20f)}, /* hash layers: routes come from the caller */
 
     /* the largest logits, scored among themselves */
     {"gpt_oss",       SOFTMAX_OF_TOP_K},
@@ -122,7 +123,10 @@ static const rule rules[] = {
 static const struct {
     const char *alias, *name;
 } aliases[] = {
-    {"switch", "switch_transformers"}, {"kolibri", "kolibri1"}, {"nllb_moe", "nllb-moe"}, {"hunyuan", "hunyuan_v1_moe"},
+    {"switch", "switch_transformers"},
+    {"kolibri", "kolibri1"},
+    {"nllb_moe", "nllb-moe"},
+    {"hunyuan", "hunyuan_v1_moe"},
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
@@ -147,7 +151,8 @@ static clmoe_status unknown(const char *model, clmoe_error *error) {
     for (size_t i = 0; i < COUNT(rules) && used + strlen(rules[i].name) + 2 < sizeof names; ++i)
         used += (size_t)snprintf(names + used, sizeof names - used, " %s", rules[i].name);
     (void)clmoe__fail(error, CLMOE_UNSUPPORTED, "model",
-                      "model is \"%.60s\", expected one of clmoe_routing_preset_name(); the error's log lists them", model);
+                      "model is \"%.60s\", expected one of clmoe_routing_preset_name(); the error's log lists them",
+                      model);
     clmoe__error_log(error, names);
     return CLMOE_UNSUPPORTED;
 }

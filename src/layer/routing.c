@@ -1,5 +1,5 @@
-/* What a clmoe_routing means in numbers of classes and slots, and which combinations mean nothing. Host arithmetic only;
- * may call src/os. */
+/* What a clmoe_routing means in numbers of classes and slots, and which combinations mean nothing. Host arithmetic
+ * only; may call src/os. */
 #include <clmoe/clmoe.h>
 
 #include <math.h>
@@ -70,9 +70,12 @@ static clmoe_status check_numbers(const clmoe_routing *r, clmoe_error *error) {
         float value;
         int range;
     } rows[] = {
-        {"routing.logit_scale", r->logit_scale, ANY},          {"routing.logit_softcap", r->logit_softcap, NOT_NEGATIVE},
-        {"routing.norm_eps", r->norm_eps, NOT_NEGATIVE},       {"routing.norm_floor", r->norm_floor, NOT_NEGATIVE},
-        {"routing.norm_p", r->norm_p, POSITIVE},               {"routing.scale", r->scale, ANY},
+        {"routing.logit_scale", r->logit_scale, ANY},
+        {"routing.logit_softcap", r->logit_softcap, NOT_NEGATIVE},
+        {"routing.norm_eps", r->norm_eps, NOT_NEGATIVE},
+        {"routing.norm_floor", r->norm_floor, NOT_NEGATIVE},
+        {"routing.norm_p", r->norm_p, POSITIVE},
+        {"routing.scale", r->scale, ANY},
         {"routing.sparsemixer_eps", r->sparsemixer_eps, NOT_NEGATIVE},
         {"routing.capacity_factor", r->capacity_factor, POSITIVE},
     };
@@ -80,8 +83,8 @@ static clmoe_status check_numbers(const clmoe_routing *r, clmoe_error *error) {
         const float value = rows[i].value;
         const int good = isfinite(value) && (rows[i].range != NOT_NEGATIVE || value >= 0.0f) &&
                          (rows[i].range != POSITIVE || value > 0.0f);
-        REQUIRE(good, error, rows[i].argument, "%s is %g, expected a number that is %s", rows[i].argument, (double)value,
-                ranges[rows[i].range]);
+        REQUIRE(good, error, rows[i].argument, "%s is %g, expected a number that is %s", rows[i].argument,
+                (double)value, ranges[rows[i].range]);
     }
     return CLMOE_OK;
 }
@@ -111,8 +114,8 @@ static clmoe_status check_groups(const clmoe_routing *r, clmoe_error *error) {
             r->n_group);
     REQUIRE(r->zero_experts == 0 && r->skip_experts == 0 && r->always_experts == 0, error, "routing.n_group",
             "n_group is %u, expected 0 or 1 beside zero, skip or always experts", r->n_group);
-    REQUIRE(r->num_experts % r->n_group == 0, error, "routing.n_group", "n_group is %u, expected a divisor of %u experts",
-            r->n_group, r->num_experts);
+    REQUIRE(r->num_experts % r->n_group == 0, error, "routing.n_group",
+            "n_group is %u, expected a divisor of %u experts", r->n_group, r->num_experts);
     const uint32_t size = r->num_experts / r->n_group;
     REQUIRE(size >= 2 || r->group_score == CLMOE_GROUP_MAX, error, "routing.group_score",
             "group_score is TOP2_SUM, but a group has one expert: n_group is %u, expected 1..%u", r->n_group,
@@ -136,8 +139,8 @@ static clmoe_status check_method(const clmoe_routing *r, clmoe_error *error) {
     REQUIRE(r->always_experts == 0, error, "routing.always_experts", "always_experts is %u, expected 0 with %s",
             r->always_experts, name);
     if (r->method == CLMOE_SPARSEMIXER) {
-        REQUIRE(r->score == CLMOE_SOFTMAX, error, "routing.score", "score is %u, expected %u (SOFTMAX) with SPARSEMIXER",
-                r->score, (unsigned)CLMOE_SOFTMAX);
+        REQUIRE(r->score == CLMOE_SOFTMAX, error, "routing.score",
+                "score is %u, expected %u (SOFTMAX) with SPARSEMIXER", r->score, (unsigned)CLMOE_SOFTMAX);
         REQUIRE(r->top_k == 2, error, "routing.top_k", "top_k is %u, expected 2 with SPARSEMIXER", r->top_k);
         return CLMOE_OK;
     }

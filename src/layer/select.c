@@ -12,10 +12,10 @@
 struct clmoe_select {
     clmoe_context *context;
     clmoe_routing routing;
-    clmoe__vector own_bias, own_scale;  /* of the public create only */
-    cl_mem select_bias, expert_scale;   /* f32 [C], own or lent; NULL = absent */
-    clmoe__kernel choose;               /* one work-item a token; for expert choice it only scores */
-    clmoe__kernel take;                 /* expert choice: `lanes` experts a work-item; else empty */
+    clmoe__vector own_bias, own_scale; /* of the public create only */
+    cl_mem select_bias, expert_scale;  /* f32 [C], own or lent; NULL = absent */
+    clmoe__kernel choose;              /* one work-item a token; for expert choice it only scores */
+    clmoe__kernel take;                /* expert choice: `lanes` experts a work-item; else empty */
     uint32_t classes, slots;
     uint32_t local, lanes;
 };
@@ -68,9 +68,11 @@ static void add_options(const clmoe_select *select, clmoe__options *options) {
     if (choice) p = (plan){0};
     if (sparsemixer) p = (plan){.key_is_logit = 1};
     clmoe__options_add(options, "-DLANES=%u -DLOCAL_SIZE=%u", select->lanes, select->local);
-    clmoe__options_add(options, " -DCLASSES=%u -DEXPERTS=%u -DALWAYS=%u", select->classes, r->num_experts, r->always_experts);
+    clmoe__options_add(options, " -DCLASSES=%u -DEXPERTS=%u -DALWAYS=%u", select->classes, r->num_experts,
+                       r->always_experts);
     clmoe__options_add(options, " -DTOP_K=%u -DSPARSEMIXER=%d", choice ? 1 : r->top_k, sparsemixer);
-    clmoe__options_add(options, " -DSCORE=%u -DSCORE_AFTER=%d -DKEY_IS_LOGIT=%d", r->score, p.score_after, p.key_is_logit);
+    clmoe__options_add(options, " -DSCORE=%u -DSCORE_AFTER=%d -DKEY_IS_LOGIT=%d", r->score, p.score_after,
+                       p.key_is_logit);
     clmoe__options_add(options, " -DHAS_SELECT_BIAS=%d -DHAS_EXPERT_SCALE=%d", select->select_bias != NULL,
                        select->expert_scale != NULL);
     if (r->n_group > 1) {
@@ -94,17 +96,20 @@ static clmoe_status create_kernels(clmoe_select *select, clmoe_error *error) {
     clmoe__options options = {.overflow = 0};
     add_options(select, &options);
     if (select->routing.method != CLMOE_EXPERT_CHOICE) {
-        return clmoe__kernel_create(select->context, "select.cl", "select_experts", &options, "select", &select->choose, error);
+        return clmoe__kernel_create(select->context, "select.cl", "select_experts", &options, "select", &select->choose,
+                                    error);
     }
-    TRY(clmoe__kernel_create(select->context, "expert_choice.cl", "score_tokens", &options, "select", &select->choose, error));
-    return clmoe__kernel_create(select->context, "expert_choice.cl", "take_tokens", &options, "select", &select->take, error);
+    TRY(clmoe__kernel_create(select->context, "expert_choice.cl", "score_tokens", &options, "select", &select->choose,
+                             error));
+    return clmoe__kernel_create(select->context, "expert_choice.cl", "take_tokens", &options, "select", &select->take,
+                                error);
 }
 
 /* What can be said only when it is known whether there is a bias. */
 static clmoe_status check_bias(const clmoe_routing *r, int has_bias, clmoe_error *error) {
     if (!has_bias) return CLMOE_OK;
-    REQUIRE(r->method == CLMOE_TOP_K, error, "select_bias", "select_bias is given, but the routing's method is %u: expected 0 (TOP_K)",
-            r->method);
+    REQUIRE(r->method == CLMOE_TOP_K, error, "select_bias",
+            "select_bias is given, but the routing's method is %u: expected 0 (TOP_K)", r->method);
     REQUIRE(r->score_position == CLMOE_SCORE_BEFORE || r->bias_on == CLMOE_BIAS_ON_LOGIT, error, "routing.bias_on",
             "bias_on is SCORE with a select_bias, but the score comes after the selection: expected LOGIT");
     return CLMOE_OK;
@@ -158,7 +163,8 @@ clmoe_status clmoe_select_create(clmoe_context *context, const clmoe_select_desc
 
     clmoe__vector bias = {0}, scale = {0};
     clmoe_status status = clmoe__vector_create(context, &d.select_bias, classes, "select_bias", &bias, error);
-    if (status == CLMOE_OK) status = clmoe__vector_create(context, &d.expert_scale, classes, "expert_scale", &scale, error);
+    if (status == CLMOE_OK)
+        status = clmoe__vector_create(context, &d.expert_scale, classes, "expert_scale", &scale, error);
     if (status == CLMOE_OK) {
         status = clmoe__select_create(context, &d.routing, bias.block.mem, scale.block.mem, select, error);
     }
@@ -216,11 +222,12 @@ void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_sel
 
 static clmoe_status check_io(const clmoe_select *select, const clmoe_select_io *io, clmoe_error *error) {
     const uint64_t pairs = clmoe__mul(io->tokens, select->slots), logits = clmoe__mul(io->tokens, select->classes);
-    REQUIRE(pairs < (uint64_t)1 << 31, error, "io.tokens", "tokens is %u with %u slots, expected less than %u", io->tokens,
-            select->slots, (unsigned)(((uint64_t)1 << 31) / select->slots));
+    REQUIRE(pairs < (uint64_t)1 << 31, error, "io.tokens", "tokens is %u with %u slots, expected less than %u",
+            io->tokens, select->slots, (unsigned)(((uint64_t)1 << 31) / select->slots));
     const clmoe_context *context = select->context;
     TRY(clmoe__buffer_check(context, &io->token_count, sizeof(cl_int), sizeof(cl_int), 0, "io.token_count", error));
-    TRY(clmoe__buffer_check(context, &io->logits, clmoe__mul(logits, sizeof(cl_float)), sizeof(cl_float), 1, "io.logits", error));
+    TRY(clmoe__buffer_check(context, &io->logits, clmoe__mul(logits, sizeof(cl_float)), sizeof(cl_float), 1,
+                            "io.logits", error));
     TRY(clmoe__buffer_check(context, &io->index, pairs * sizeof(cl_int), sizeof(cl_int), 1, "io.index", error));
     return clmoe__buffer_check(context, &io->weight, pairs * sizeof(cl_float), sizeof(cl_float), 1, "io.weight", error);
 }

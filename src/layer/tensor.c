@@ -1,5 +1,5 @@
-/* What can be said of a caller's tensor without reading it: is it there, is its description sound, is the memory it names
- * large enough. May call src/opencl (buffer checks) and src/os. */
+/* What can be said of a caller's tensor without reading it: is it there, is its description sound, is the memory it
+ * names large enough. May call src/opencl (buffer checks) and src/os. */
 #include "stages.h"
 
 int clmoe__tensor_present(const clmoe_tensor *tensor) {
@@ -27,7 +27,8 @@ static uint64_t rows_span(stored_rows stored) {
     return clmoe__add(clmoe__mul(stored.count - 1, stored.stride), stored.width);
 }
 
-static clmoe_status check_strides(const clmoe_tensor *tensor, stored_rows stored, const char *name, clmoe_error *error) {
+static clmoe_status check_strides(const clmoe_tensor *tensor, stored_rows stored, const char *name,
+                                  clmoe_error *error) {
     REQUIRE(stored.stride >= stored.width, error, name, "%s.row_stride is %llu, expected 0 or at least %llu", name,
             (unsigned long long)tensor->row_stride, (unsigned long long)stored.width);
     const uint64_t span = rows_span(stored);
@@ -48,12 +49,13 @@ static clmoe_status check_lists(const clmoe_context *context, const clmoe_tensor
     return CLMOE_OK;
 }
 
-clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
-                                 uint64_t columns, int required, const char *name, clmoe_error *error) {
+clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                 uint64_t rows, uint64_t columns, int required, const char *name, clmoe_error *error) {
     REQUIRE(tensor->reserved[0] == 0 && tensor->reserved[1] == 0, error, name, "%s.reserved is not 0", name);
     const int sources = (tensor->host != NULL) + (tensor->host_list != NULL) +
                         (tensor->buffer.kind != CLMOE_BUFFER_NONE) + (tensor->buffer_list != NULL);
-    REQUIRE(sources != 0 || !required, error, name, "%s is absent: set one of host, host_list, buffer and buffer_list", name);
+    REQUIRE(sources != 0 || !required, error, name, "%s is absent: set one of host, host_list, buffer and buffer_list",
+            name);
     if (sources == 0) return CLMOE_OK;
     REQUIRE(sources == 1, error, name, "%s has %d sources: set one of host, host_list, buffer and buffer_list", name,
             sources);

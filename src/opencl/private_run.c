@@ -13,7 +13,8 @@ clmoe_status clmoe__private_run_begin(clmoe__private_run *private_run, clmoe_con
     TRY(clmoe__queue_create(context, &private_run->queue, error));
     clmoe_status status = clmoe_workspace_create(context, private_run->queue, NULL, &private_run->workspace, error);
     if (status == CLMOE_OK) {
-        status = clmoe__run_begin(&private_run->run, context, private_run->workspace, private_run->queue, 0, NULL, error);
+        status =
+            clmoe__run_begin(&private_run->run, context, private_run->workspace, private_run->queue, 0, NULL, error);
     }
     if (status != CLMOE_OK) close_private(private_run, context);
     return status;

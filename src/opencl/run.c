@@ -1,4 +1,4 @@
-/* Runs: the only place that enqueues. Calls clSetKernelArg and the enqueue functions of the table.
+/* Runs: the only place that enqueues. Calls the enqueue functions of the table.
  *
  *     in-order queue        the queue itself orders the launches; events only for profiling and for `done`
  *     out-of-order queue    each command waits for the one before by its event, the first for the run before
@@ -190,58 +190,6 @@ void clmoe__run_arena(clmoe__run *run, uint64_t bytes, clmoe_buffer *arena) {
         if (run->status != CLMOE_OK) return;
     }
     if (w->arena.mem != NULL) *arena = clmoe_cl_mem(w->arena.mem, 0);
-}
-
-/* ------------------------------------------------------------------------------------- kernels, arguments */
-
-void clmoe__run_kernel(clmoe__run *run, clmoe__kernel *kernel) {
-    clmoe__kernel_slot *slot = NULL;
-    run->kernel = kernel;
-    run->cl_kernel = NULL;
-    run->arg = 0;
-    if (run->status != CLMOE_OK) return;
-    if (kernel->program == NULL) {
-        stick(run, clmoe__fail(run->error, CLMOE_INVALID_ARGUMENT, NULL, "a kernel that was not created is launched"));
-        return;
-    }
-    stick(run, clmoe__workspace_kernel(run->workspace, kernel, &slot, run->error));
-    if (run->status != CLMOE_OK) return;
-    run->cl_kernel = slot->opencl;
-    run->workspace->group_size = slot->group_size;
-}
-
-static void set_argument(clmoe__run *run, size_t size, const void *value) {
-    if (run->status != CLMOE_OK || run->cl_kernel == NULL) return;
-    const cl_int code = run->context->cl.clSetKernelArg(run->cl_kernel, run->arg, size, value);
-    if (code != CL_SUCCESS) {
-        char call[160];
-        (void)snprintf(call, sizeof call, "clSetKernelArg(%s, %u)", run->kernel->name, run->arg);
-        stick_cl(run, code, call);
-    }
-    run->arg++;
-}
-
-void clmoe__run_mem(clmoe__run *run, cl_mem mem) { set_argument(run, sizeof mem, &mem); }
-
-void clmoe__run_u64(clmoe__run *run, uint64_t value) {
-    const cl_ulong converted = value;
-    set_argument(run, sizeof converted, &converted);
-}
-
-void clmoe__run_buffer(clmoe__run *run, const clmoe_buffer *buffer, size_t element_size) {
-    const int present = buffer->kind != CLMOE_BUFFER_NONE;
-    clmoe__run_mem(run, present ? (cl_mem)buffer->handle : NULL);
-    clmoe__run_u64(run, present ? buffer->offset / element_size : 0);
-}
-
-void clmoe__run_u32(clmoe__run *run, uint32_t value) {
-    const cl_uint converted = value;
-    set_argument(run, sizeof converted, &converted);
-}
-
-void clmoe__run_f32(clmoe__run *run, float value) {
-    const cl_float converted = value;
-    set_argument(run, sizeof converted, &converted);
 }
 
 /* ---------------------------------------------------------------------------------------------- commands */
