@@ -1,4 +1,5 @@
 /* Verdicts of numeric self-tests, kept in the context: each variant is proved once. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,22 @@ static void free_all(void *verdicts) {
         free(v);
         v = next;
     }
+}
+
+/* A line of clmoe_context_describe for each verdict. The context's mutex guards the list. */
+static size_t describe_all(const clmoe_context *context, char *text, size_t capacity) {
+    static const char *const formats[] = {"none", "f32", "f16", "bf16"}, *const arithmetics[] = {"auto", "f32", "bf16"};
+    size_t length = 0;
+    clmoe__mutex_lock(context->mutex);
+    for (const verdict *v = context->verdicts; v != NULL; v = v->next) {
+        const size_t room = length < capacity ? capacity - length : 0;
+        const int added = snprintf(room > 0 ? text + length : NULL, room, "grouped GEMM %s, %s weights, %s arithmetic: %s\n",
+                                   v->name, formats[v->format], arithmetics[v->arithmetic],
+                                   v->passed ? "self-test passed" : "does not build or failed its self-test");
+        if (added > 0) length += (size_t)added;
+    }
+    clmoe__mutex_unlock(context->mutex);
+    return length;
 }
 
 int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic) {
@@ -40,6 +57,7 @@ clmoe_status clmoe__verdict_put(clmoe_context *context, const char *name, uint32
     v->next = context->verdicts;
     context->verdicts = v;
     context->free_verdicts = free_all;
+    context->describe_verdicts = describe_all;
     clmoe__mutex_unlock(context->mutex);
     return CLMOE_OK;
 }
