@@ -13,7 +13,7 @@
 #define VECTOR_WIDTH 16
 #endif
 #ifndef TILE_ROWS
-#define TILE_ROWS 12
+#define TILE_ROWS 14
 #endif
 #ifndef WEIGHTED
 #define WEIGHTED 0

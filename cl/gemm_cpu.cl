@@ -10,13 +10,13 @@
  *   global id 2   chunk of the group's tiles (with a plan: 0)
  *
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
- *   TILE_ROWS     1..12: accumulators use 2 * TILE_ROWS vector registers
+ *   TILE_ROWS     1..14: accumulators use 2 * TILE_ROWS vector registers
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16
  *   PREFETCH_BYTES  how far ahead of the panel's read position
  * and those of panel.clh, epilogue.clh and activation.clh.
  */
 #ifndef TILE_ROWS
-#define TILE_ROWS 12
+#define TILE_ROWS 14
 #endif
 #ifndef MICRO
 #define MICRO 0
@@ -24,8 +24,8 @@
 #ifndef PREFETCH_BYTES
 #define PREFETCH_BYTES 4096
 #endif
-#if TILE_ROWS < 1 || TILE_ROWS > 12
-#error "TILE_ROWS must be 1 to 12"
+#if TILE_ROWS < 1 || TILE_ROWS > 14
+#error "TILE_ROWS must be 1 to 14"
 #endif
 
 #include "common.clh"
@@ -185,6 +185,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
 #endif
 #if TILE_ROWS >= 12
             case 12: TILE(12) break;
+#endif
+#if TILE_ROWS >= 13
+            case 13: TILE(13) break;
+#endif
+#if TILE_ROWS >= 14
+            case 14: TILE(14) break;
 #endif
         }
         for (uint i = 0; i < end - begin; i++)

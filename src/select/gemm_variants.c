@@ -17,7 +17,7 @@ static const struct {
     uint32_t lanes;
     int registers_32; /* the device has 32 vector registers of this width */
     uint32_t tile_rows;
-} tiles[] = {{16, 1, 12}, {8, 0, 6}, {4, 1, 12}, {4, 0, 6}};
+} tiles[] = {{16, 1, 14}, {8, 0, 6}, {4, 1, 14}, {4, 0, 6}};
 
 #define GPU_TILE_ROWS 32
 
