@@ -39,7 +39,8 @@ static error_t whole(const struct argp_state *state, const char *option, const c
     return 0;
 }
 
-static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high, uint32_t *value) {
+static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high,
+                       uint32_t *value) {
     uint64_t wide = 0;
     const error_t error = whole(state, option, text, 1, high, &wide);
     *value = (uint32_t)wide;
@@ -60,7 +61,8 @@ static error_t each(struct argp_state *state, char *text, error_t (*item)(struct
 
 static error_t add_tokens(struct argp_state *state, char *part) {
     tool_args *args = state->input;
-    if (args->token_count == MAX_TOKEN_COUNTS) return wrong(state, "--tokens takes at most %d numbers", MAX_TOKEN_COUNTS);
+    if (args->token_count == MAX_TOKEN_COUNTS)
+        return wrong(state, "--tokens takes at most %d numbers", MAX_TOKEN_COUNTS);
     return whole32(state, "--tokens", part, 1u << 20, &args->tokens[args->token_count++]);
 }
 
@@ -156,7 +158,8 @@ static error_t parse_layer(int key, char *text, struct argp_state *state) {
 }
 
 static const struct argp_option common_options[] = {
-    {"device", 'd', "DEVICE", 0, "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 1},
+    {"device", 'd', "DEVICE", 0,
+     "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 1},
     {"json", 'j', "FILE", 0, "write the results to FILE as JSON", 1},
     {"quiet", 'q', NULL, 0, "no progress on the terminal", 1},
     {0}};
@@ -187,10 +190,14 @@ static char *layer_help(int key, const char *text, void *input) {
 
 int layer_args(int argc, char **argv, tool_args *args) {
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {layer_options, parse_layer, NULL,
+    static const struct argp argp = {layer_options,
+                                     parse_layer,
+                                     NULL,
                                      "Times Mixture-of-Experts layers and compares them with the limits of the device, "
                                      "having checked sampled rows against sums in double precision.",
-                                     children, layer_help, NULL};
+                                     children,
+                                     layer_help,
+                                     NULL};
     static const uint32_t tokens[] = {1, 8, 64, 512}, formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
     *args = (tool_args){.seconds = 2, .seed = 1, .custom = model_by_numbers()};
     memcpy(args->tokens, tokens, sizeof tokens);

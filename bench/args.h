@@ -8,8 +8,8 @@
 #include "models.h"
 
 #define MAX_TOKEN_COUNTS 32
-#define MAX_MODELS 16
-#define MAX_FORMATS 3
+#define MAX_MODELS       16
+#define MAX_FORMATS      3
 
 typedef struct tool_args {
     const char *device; /* as clmoe_context_desc.device; NULL: the default */
@@ -26,8 +26,8 @@ typedef struct tool_args {
     size_t format_count;
 } tool_args;
 
-/* Both fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one line on
- * stderr that says what is wrong. --help prints and exits. */
+/* Both fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one
+ * line on stderr that says what is wrong. --help prints and exits. */
 int layer_args(int argc, char **argv, tool_args *args);
 int common_args(int argc, char **argv, const char *purpose, tool_args *args);
 

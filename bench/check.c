@@ -10,7 +10,7 @@
 #include "tool.h"
 
 #define MAX_EXPERTS 1024
-#define TIE 1e-4 /* keys closer than this may rank either way in f32 */
+#define TIE         1e-4 /* keys closer than this may rank either way in f32 */
 
 /* -------------------------------------------------------------------------------------------------- routes */
 
@@ -24,7 +24,8 @@ static void score_all(const host_layer *layer, const float *x, router *r) {
     double largest = -INFINITY, sum = 0;
     for (uint32_t e = 0; e < m->num_experts; e++) {
         double dot = layer->router_bias != NULL ? (double)layer->router_bias[e] : 0;
-        for (uint32_t h = 0; h < m->hidden_size; h++) dot += (double)x[h] * (double)layer->router[(size_t)e * m->hidden_size + h];
+        for (uint32_t h = 0; h < m->hidden_size; h++)
+            dot += (double)x[h] * (double)layer->router[(size_t)e * m->hidden_size + h];
         r->logit[e] = dot;
         if (dot > largest) largest = dot;
     }
@@ -78,7 +79,8 @@ static void weigh(const model *m, const router *r, const int32_t *index, double 
     }
 }
 
-static int check_routes(const host_layer *layer, const token_result *token, double *weight, char *why, size_t capacity) {
+static int check_routes(const host_layer *layer, const token_result *token, double *weight, char *why,
+                        size_t capacity) {
     const model *m = layer->shape;
     static router r;
     r.uncertain = 0;
@@ -113,7 +115,8 @@ static int check_routes(const host_layer *layer, const token_result *token, doub
 /* ------------------------------------------------------------------------------------------------- outputs */
 
 /* row of a matrix . vector */
-static double dot_row(const host_layer *layer, const void *matrix, size_t row, uint32_t n, const double *vector, double *scratch) {
+static double dot_row(const host_layer *layer, const void *matrix, size_t row, uint32_t n, const double *vector,
+                      double *scratch) {
     format_load_run(matrix, layer->format, row * n, n, scratch);
     double sum[4] = {0};
     uint32_t i = 0;
@@ -175,7 +178,8 @@ static double relative_error(const double *expected, const float *got, uint32_t 
 }
 
 static int room_make(const model *m, uint32_t format, room *r) {
-    const size_t n = m->hidden_size, widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
+    const size_t n = m->hidden_size,
+                 widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
     const size_t longest = n > widest ? n : widest;
     memset(r, 0, sizeof *r);
     r->x = malloc(n * sizeof(double));

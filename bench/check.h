@@ -18,8 +18,8 @@ typedef struct check_result {
     int bf16_arithmetic; /* rounding h to bf16 explains the output better */
 } check_result;
 
-/* Checks the routes of the tokens against the double-precision router (away from ties), then the outputs that these routes
- * should give. 0 if all is right; else 1, and why[] says what is wrong. */
+/* Checks the routes of the tokens against the double-precision router (away from ties), then the outputs that these
+ * routes should give. 0 if all is right; else 1, and why[] says what is wrong. */
 int check_tokens(const host_layer *layer, const token_result *tokens, size_t count, check_result *result, char *why,
                  size_t why_capacity);
 

@@ -92,7 +92,8 @@ double expected_experts(const model *m, uint32_t tokens) {
 }
 
 uint32_t copies_needed(const model *m, uint32_t format, uint32_t tokens, uint64_t cache) {
-    const double touched = expected_experts(m, tokens) * (double)expert_bytes(m, format) + (double)shared_bytes(m, format);
+    const double touched =
+        expected_experts(m, tokens) * (double)expert_bytes(m, format) + (double)shared_bytes(m, format);
     const double by_turns = ceil(4 * (double)cache / touched);
     const double by_size = ceil(32 * (double)cache / (double)layer_bytes(m, format));
     const double copies = fmax(1, fmin(by_turns, by_size));

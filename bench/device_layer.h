@@ -19,9 +19,9 @@ void device_layer_free(device_layer *device);
 
 /* Distinct experts that `tokens` tokens are expected to hit when routes are even. */
 double expected_experts(const model *shape, uint32_t tokens);
-/* Copies that have to take turns so that a forward finds (almost) none of its weights in a cache of this size: either the
- * bytes read between two forwards of one copy are four times the cache, or all copies together are 32 times the cache, so
- * that a cache full of random experts serves 3% at most. */
+/* Copies that have to take turns so that a forward finds (almost) none of its weights in a cache of this size: either
+ * the bytes read between two forwards of one copy are four times the cache, or all copies together are 32 times the
+ * cache, so that a cache full of random experts serves 3% at most. */
 uint32_t copies_needed(const model *shape, uint32_t format, uint32_t tokens, uint64_t cache);
 
 #endif

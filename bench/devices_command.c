@@ -1,5 +1,5 @@
-/* `clmoe-bench devices`: every OpenCL device, what the library knows about it, and which kernel variant it takes for each
- * stage of a layer, with the reasons against better ones. Calls the library. */
+/* `clmoe-bench devices`: every OpenCL device, what the library knows about it, and which kernel variant it takes for
+ * each stage of a layer, with the reasons against better ones. Calls the library. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +10,16 @@
 #include "tool.h"
 
 /* Text of unknown length from one of the library's describe functions; to be freed. NULL after a complaint. */
-typedef clmoe_status (*describe_function)(const void *object, char *text, size_t capacity, size_t *length, clmoe_error *error);
+typedef clmoe_status (*describe_function)(const void *object, char *text, size_t capacity, size_t *length,
+                                          clmoe_error *error);
 
-static clmoe_status describe_context(const void *object, char *text, size_t capacity, size_t *length, clmoe_error *error) {
+static clmoe_status describe_context(const void *object, char *text, size_t capacity, size_t *length,
+                                     clmoe_error *error) {
     return clmoe_context_describe(object, text, capacity, length, error);
 }
 
-static clmoe_status describe_one_layer(const void *object, char *text, size_t capacity, size_t *length, clmoe_error *error) {
+static clmoe_status describe_one_layer(const void *object, char *text, size_t capacity, size_t *length,
+                                       clmoe_error *error) {
     return clmoe_layer_describe(object, text, capacity, length, error);
 }
 

@@ -69,7 +69,8 @@ int host_layer_make(const model *m, uint32_t format, uint64_t seed, host_layer *
     layer->seed = seed;
     layer->pool_bytes = (size_t)pool_bytes(m, format);
     layer->pool = malloc(layer->pool_bytes);
-    if (layer->pool == NULL || place_windows(layer)) return complain("out of host memory for the weights of %s", m->name);
+    if (layer->pool == NULL || place_windows(layer))
+        return complain("out of host memory for the weights of %s", m->name);
     random_state random = {seed * 2 + 1};
     const uint64_t count = pool_elements(m), experts = m->num_experts;
     /* Variance 1 / H keeps products with tokens of variance 1 at variance 1. */

@@ -1,5 +1,5 @@
-/* A layer's weights on the host: random, small in memory however large the layer. Every matrix of every expert is a window
- * of its own into one pool of random numbers:
+/* A layer's weights on the host: random, small in memory however large the layer. Every matrix of every expert is a
+ * window of its own into one pool of random numbers:
  *
  *     pool  |----gate 0----|
  *              |-----up 0-----|        each window starts STEP elements after the one before, so no two are alike,
@@ -20,11 +20,11 @@ typedef struct host_layer {
     uint64_t seed;
     void *pool;
     size_t pool_bytes;
-    const void **gate, **up; /* [E + 1] -> [I, H]; the last is the shared expert's [shared_size, H] */
-    const void **down;       /* [E + 1] -> [H, I] */
-    float *router;           /* [E, H] */
-    float *router_bias;      /* [E], with biases */
-    float *select_bias;      /* [E], for ROUTE_SIGMOID_GROUPS */
+    const void **gate, **up;    /* [E + 1] -> [I, H]; the last is the shared expert's [shared_size, H] */
+    const void **down;          /* [E + 1] -> [H, I] */
+    float *router;              /* [E, H] */
+    float *router_bias;         /* [E], with biases */
+    float *select_bias;         /* [E], for ROUTE_SIGMOID_GROUPS */
     float *gate_bias, *up_bias; /* [E, I], with biases */
     float *down_bias;           /* [E, H], with biases */
 } host_layer;
@@ -33,7 +33,8 @@ typedef struct host_layer {
 int host_layer_make(const model *shape, uint32_t format, uint64_t seed, host_layer *layer);
 void host_layer_free(host_layer *layer);
 
-/* Bytes of one expert's three matrices, of the shared expert's, of the whole layer packed (all but biases), and of the pool. */
+/* Bytes of one expert's three matrices, of the shared expert's, of the whole layer packed (all but biases), and of the
+ * pool. */
 uint64_t expert_bytes(const model *shape, uint32_t format);
 uint64_t shared_bytes(const model *shape, uint32_t format);
 uint64_t layer_bytes(const model *shape, uint32_t format);

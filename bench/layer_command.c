@@ -1,6 +1,7 @@
-/* `clmoe-bench layer`: every model in every format at every number of tokens, as far as memory allows, each row compared
- * with the limits of the device. Multiply-add peaks are measured before, between and after the rows, and the best counts,
- * because a neighbour can only lower them; bandwidth is measured while each row is timed. Calls the library through session and device_layer.
+/* `clmoe-bench layer`: every model in every format at every number of tokens, as far as memory allows, each row
+ * compared with the limits of the device. Multiply-add peaks are measured before, between and after the rows, and the
+ * best counts, because a neighbour can only lower them; bandwidth is measured while each row is timed. Calls the
+ * library through session and device_layer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,24 +50,25 @@ static uint64_t bytes_needed(const layer_bench *b, const model *m, uint32_t form
     return copies * layer_bytes(m, format) + pool_bytes(m, format) + STAGING_BYTES + most;
 }
 
-/* How many copies of the weights to make: what the caches ask for, as far as memory allows; 0 and a line if not even one. */
+/* How many copies of the weights to make: what the caches ask for, as far as memory allows; 0 and a line if not even
+ * one. */
 static uint32_t copies_possible(const layer_bench *b, const model *m, uint32_t format) {
-    const uint64_t available = memory_available(&b->s);
+    const uint64_t usable = memory_available(&b->s) / 10 * 9; /* the system and others live here too */
     uint32_t copies = 1;
     for (size_t i = 0; i < b->args->token_count; i++) {
         const uint32_t needed = copies_needed(m, format, b->args->tokens[i], b->cache);
         copies = needed > copies ? needed : copies;
     }
-    if (available == 0) return copies;
-    if (bytes_needed(b, m, format, 1) > available) {
+    if (usable == 0) return copies;
+    if (bytes_needed(b, m, format, 1) > usable) {
         progress_clear();
-        printf("%-14s %-4s needs %.1f GiB (weights %.1f GiB), %.1f GiB are available: skipped\n", m->name,
-               format_name(format), (double)bytes_needed(b, m, format, 1) / 0x1p30, (double)layer_bytes(m, format) / 0x1p30,
-               (double)available / 0x1p30);
+        printf("%-14s %-4s needs %.1f GiB (weights %.1f GiB), %.1f GiB can be had: skipped\n", m->name,
+               format_name(format), (double)bytes_needed(b, m, format, 1) / 0x1p30,
+               (double)layer_bytes(m, format) / 0x1p30, (double)usable / 0x1p30);
         fflush(stdout);
         return 0;
     }
-    while (copies > 1 && bytes_needed(b, m, format, copies) > available / 10 * 9) copies--;
+    while (copies > 1 && bytes_needed(b, m, format, copies) > usable) copies--;
     return copies;
 }
 
@@ -88,7 +90,8 @@ static int run_row(layer_bench *b, const host_layer *host, const device_layer *d
     progress_clear();
     print_layer_row(row);
     if (row->copies < needed) {
-        printf("  caches may hold some of these weights: %u copies would take turns, memory allows %u\n", needed, row->copies);
+        printf("  caches may hold some of these weights: %u copies would take turns, memory allows %u\n", needed,
+               row->copies);
     }
     return 0;
 }
@@ -99,7 +102,8 @@ static int run_layer(layer_bench *b, const model *m, uint32_t format) {
     device_layer device = {0};
     const uint32_t copies = copies_possible(b, m, format);
     if (copies == 0) return 0;
-    progress("%s %s: making %.1f GiB of weights", m->name, format_name(format), copies * (double)layer_bytes(m, format) / 0x1p30);
+    progress("%s %s: making %.1f GiB of weights", m->name, format_name(format),
+             copies * (double)layer_bytes(m, format) / 0x1p30);
     int failed = host_layer_make(m, format, b->args->seed, &host);
     for (uint32_t i = 0; i < copies && !failed; i++) failed = device_layer_add(&b->s, &host, &device);
     for (size_t i = 0; i < b->args->token_count && !failed; i++) {
@@ -118,7 +122,8 @@ static void correct_shares(layer_bench *b) {
         const double printed = b->rows[i].roofline_share;
         compare_with_limits(&b->rows[i], &b->best);
         if (printed - b->rows[i].roofline_share < 0.005) continue;
-        if (!corrected++) printf("\ncorrected: the multiply-add peak turned out higher after these rows were printed\n");
+        if (!corrected++)
+            printf("\ncorrected: the multiply-add peak turned out higher after these rows were printed\n");
         print_layer_row(&b->rows[i]);
     }
 }

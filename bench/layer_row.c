@@ -10,10 +10,10 @@
 #include "row_run.h"
 #include "tool.h"
 
-#define MIN_FORWARDS 7
+#define MIN_FORWARDS      7
 #define PROFILED_FORWARDS 5
-#define READ_PROBES 15 /* between timed forwards */
-#define MAX_LAUNCHES 4096
+#define READ_PROBES       15 /* between timed forwards */
+#define MAX_LAUNCHES      4096
 
 /* --------------------------------------------------------------------------------------------------- timing */
 
@@ -32,8 +32,8 @@ static int read_loads(row_run *run, size_t forwards) {
     const uint32_t experts = run->host->shape->num_experts;
     int32_t *load = malloc(forwards * experts * sizeof *load);
     if (load == NULL) return complain("out of host memory for the loads");
-    const cl_int code = clEnqueueReadBuffer(run->s->queue, run->load, CL_TRUE, 0, forwards * experts * sizeof *load, load, 0,
-                                            NULL, NULL);
+    const cl_int code = clEnqueueReadBuffer(run->s->queue, run->load, CL_TRUE, 0, forwards * experts * sizeof *load,
+                                            load, 0, NULL, NULL);
     double active = 0, unevenness = 0;
     for (size_t i = 0; i < forwards && code == CL_SUCCESS; i++) {
         int64_t total = 0;
@@ -78,8 +78,8 @@ static int time_forwards(row_run *run, double seconds, double *host, size_t *cou
         passed = now_seconds() - begin;
         if (passed < shown + 0.25) continue;
         shown = passed;
-        progress("%s %s, %u tokens: %zu forwards, %.0f of %.0f s", run->host->shape->name, format_name(run->host->format),
-                 run->row->tokens, i + 1, passed, seconds);
+        progress("%s %s, %u tokens: %zu forwards, %.0f of %.0f s", run->host->shape->name,
+                 format_name(run->host->format), run->row->tokens, i + 1, passed, seconds);
     }
     run->row->read_gbps = median(rates, probes);
     run->row->cpu_share =
@@ -91,9 +91,10 @@ static int time_forwards(row_run *run, double seconds, double *host, size_t *cou
 static void summarise(layer_result *row, double *sorted) {
     const model *m = row->shape;
     const double tokens = (double)row->tokens, hidden = (double)m->hidden_size;
-    const double flops = 2 * tokens * hidden *
-                         (3.0 * m->intermediate_size * m->top_k + 3.0 * m->shared_size + (double)m->num_experts);
-    const double bytes = row->active_experts * (double)expert_bytes(m, row->format) + (double)shared_bytes(m, row->format);
+    const double flops =
+        2 * tokens * hidden * (3.0 * m->intermediate_size * m->top_k + 3.0 * m->shared_size + (double)m->num_experts);
+    const double bytes =
+        row->active_experts * (double)expert_bytes(m, row->format) + (double)shared_bytes(m, row->format);
     memcpy(sorted, row->samples_ms, row->sample_count * sizeof *sorted);
     row->median_ms = median(sorted, row->sample_count);
     row->p95_ms = quantile(sorted, row->sample_count, 0.95);
@@ -166,7 +167,8 @@ static int profile_row(row_run *run) {
         if (i == 0 || failed) continue; /* the first grows the arena */
         add_launches(run->row, launches, count < MAX_LAUNCHES ? count : MAX_LAUNCHES, i - 1, times);
     }
-    for (size_t at = 0; at < run->row->stage_count; at++) run->row->stages[at].us = median(times[at], PROFILED_FORWARDS);
+    for (size_t at = 0; at < run->row->stage_count; at++)
+        run->row->stages[at].us = median(times[at], PROFILED_FORWARDS);
     free(launches);
     return failed ? complain_clmoe("profiling", &error) : 0;
 }

@@ -5,10 +5,10 @@
 #include "device_layer.h"
 #include "report.h"
 
-/* Fills everything of *row but the comparison with limits. shape, format, tokens, seed and copies are set by the caller;
- * row->samples_ms is to be freed. Reading bandwidth drifts within seconds where neighbours share the memory, so a launch of
- * the read probe now and then between the timed forwards gives row->read_gbps, their median.
- * 0, or 1 after a complaint (wrong results are one). */
+/* Fills everything of *row but the comparison with limits. shape, format, tokens, seed and copies are set by the
+ * caller; row->samples_ms is to be freed. Reading bandwidth drifts within seconds where neighbours share the memory, so
+ * a launch of the read probe now and then between the timed forwards gives row->read_gbps, their median. 0, or 1 after
+ * a complaint (wrong results are one). */
 int measure_row(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
                 layer_result *row);
 /* Roofline time and share, by the row's own read_gbps and these multiply-add peaks. */

@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; argc > 1 && i < COUNT_OF(commands); i++) {
         if (strcmp(argv[1], commands[i]) == 0) return run(commands[i], argc - 1, argv + 1);
     }
-    fprintf(stderr, "clmoe-bench: %s%s%s, expected layer, roofline or devices\n", argc > 1 ? "unknown command '" : "no command",
-            argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+    fprintf(stderr, "clmoe-bench: %s%s%s, expected layer, roofline or devices\n",
+            argc > 1 ? "unknown command '" : "no command", argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
     return 2;
 }

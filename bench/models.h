@@ -18,10 +18,10 @@ typedef struct model {
     const char *preset; /* of clmoe_routing_preset */
     route_rule rule;
     uint32_t hidden_size, intermediate_size, num_experts, top_k;
-    uint32_t shared_size;         /* width of the shared expert, 0 = none */
-    uint32_t n_group, topk_group; /* 0 = no groups */
-    float scale;                  /* factor on the weights */
-    int biases;                   /* router, gate, up and down have biases */
+    uint32_t shared_size;          /* width of the shared expert, 0 = none */
+    uint32_t n_group, topk_group;  /* 0 = no groups */
+    float scale;                   /* factor on the weights */
+    int biases;                    /* router, gate, up and down have biases */
     float alpha, up_offset, limit; /* of the gated SiLU, as in clmoe_activation */
 } model;
 

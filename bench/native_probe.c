@@ -1,6 +1,7 @@
 /* clmoe-native-probe: shows that the limits which clmoe-bench measures through OpenCL are the machine's own. The same
- * operations are written with x86 intrinsics and run on as many pinned threads as the OpenCL device has compute units, in
- * turns with the OpenCL kernels, so that both see the same neighbours. Prints both medians, both maxima and their ratios.
+ * operations are written with x86 intrinsics and run on as many pinned threads as the OpenCL device has compute units,
+ * in turns with the OpenCL kernels, so that both see the same neighbours. Prints both medians, both maxima and their
+ * ratios.
  *
  *   clmoe-native-probe [TURNS]
  *
@@ -21,16 +22,17 @@
 #include "tool.h"
 
 #define THREADS_MAX 256
-#define TURNS_MAX 1001
-#define CHUNKS 8 /* pieces a thread's share is cut into, as the OpenCL launch is */
-#define READ_BYTES ((size_t)1 << 30)
-#define HUGE_PAGE ((size_t)2 << 20)
+#define TURNS_MAX   1001
+#define CHUNKS      8 /* pieces a thread's share is cut into, as the OpenCL launch is */
+#define READ_BYTES  ((size_t)1 << 30)
+#define HUGE_PAGE   ((size_t)2 << 20)
 
 /* 24 accumulators as variables of their own: an indexed array is spilled to the stack by some compilers. */
 #define CHAINS 24
-#define EACH_CHAIN(X) \
-    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) \
-    X(21) X(22) X(23)
+#define EACH_CHAIN(X)                                                                                              \
+    X(0)                                                                                                           \
+    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) \
+        X(21) X(22) X(23)
 
 typedef struct work {
     peak_kind kind;

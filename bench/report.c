@@ -41,8 +41,10 @@ void print_unsteady(const layer_result *rows, size_t count) {
     size_t unsteady = 0;
     for (size_t i = 0; i < count; i++) unsteady += rows[i].unsteady != 0;
     if (unsteady == 0) return;
-    printf("~ %zu of %zu rows are unsteady (p95 beyond 1.4 medians, less than 0.85 of the CPU time, or a share above 1.02): "
-           "other work shares this machine, run again\n", unsteady, count);
+    printf("~ %zu of %zu rows are unsteady (p95 beyond 1.4 medians, less than 0.85 of the CPU time, or a share above "
+           "1.02): "
+           "other work shares this machine, run again\n",
+           unsteady, count);
 }
 
 /* Stage names of all rows, in the order of first appearance. */
@@ -62,8 +64,8 @@ void print_stages(const layer_result *rows, size_t count) {
     const char *names[MAX_STAGES];
     const size_t columns = stage_names(rows, count, names);
     if (columns == 0) return;
-    printf("\ntime by stage, microseconds of device time (from separate, profiled forwards)\n%-14s %-4s %6s", "model", "w",
-           "tokens");
+    printf("\ntime by stage, microseconds of device time (from separate, profiled forwards)\n%-14s %-4s %6s", "model",
+           "w", "tokens");
     for (size_t i = 0; i < columns; i++) printf(" %10s", names[i]);
     printf("\n");
     for (size_t r = 0; r < count; r++) {
@@ -71,8 +73,10 @@ void print_stages(const layer_result *rows, size_t count) {
         for (size_t i = 0; i < columns; i++) {
             size_t at = 0;
             while (at < rows[r].stage_count && strcmp(rows[r].stages[at].name, names[i]) != 0) at++;
-            if (at < rows[r].stage_count) printf(" %10.1f", rows[r].stages[at].us);
-            else printf(" %10s", "-");
+            if (at < rows[r].stage_count)
+                printf(" %10.1f", rows[r].stages[at].us);
+            else
+                printf(" %10s", "-");
         }
         printf("\n");
     }

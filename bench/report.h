@@ -21,9 +21,9 @@ typedef struct layer_result {
     uint32_t launches;
     double max_rel_error, tolerance;
     int bf16_arithmetic;
-    uint32_t copies;           /* of the weights, taking turns */
-    double cpu_share;          /* CPU time over wall time and compute units while it was timed; 1 on other devices */
-    int unsteady;              /* other work disturbed it: compare_with_limits() says when */
+    uint32_t copies;  /* of the weights, taking turns */
+    double cpu_share; /* CPU time over wall time and compute units while it was timed; 1 on other devices */
+    int unsteady;     /* other work disturbed it: compare_with_limits() says when */
     double peak_gflops, read_gbps; /* what this row is compared with */
     size_t stage_count;
     struct {

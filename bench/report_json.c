@@ -39,8 +39,10 @@ static void number(cJSON *object, const char *name, double value) {
 }
 
 static void number_or_null(cJSON *object, const char *name, double value) {
-    if (value > 0) number(object, name, value);
-    else cJSON_AddNullToObject(object, name);
+    if (value > 0)
+        number(object, name, value);
+    else
+        cJSON_AddNullToObject(object, name);
 }
 
 static void add_peaks(cJSON *root, const peaks *limits) {
@@ -100,12 +102,13 @@ static void add_method(cJSON *environment, const layer_result *rows, size_t coun
         number(object, "cpu_share", rows[i].cpu_share);
         cJSON_AddBoolToObject(object, "unsteady", rows[i].unsteady);
     }
-    cJSON_AddStringToObject(environment, "method",
-                            "a forward is timed from the call to the end of clFinish; every forward has other tokens; "
-                            "multiply-add peaks are the best of several medians of five launches, measured before, between "
-                            "and after the rows; a row's read_gbps is the median of launches among its forwards, "
-                            "peak.read_gbps the mean of what was measured between rows; stages are microseconds of device "
-                            "time from separate, profiled forwards");
+    cJSON_AddStringToObject(
+        environment, "method",
+        "a forward is timed from the call to the end of clFinish; every forward has other tokens; "
+        "multiply-add peaks are the best of several medians of five launches, measured before, between "
+        "and after the rows; a row's read_gbps is the median of launches among its forwards, "
+        "peak.read_gbps the mean of what was measured between rows; stages are microseconds of device "
+        "time from separate, profiled forwards");
     cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
 }
 
@@ -133,7 +136,8 @@ static void add_environment(cJSON *root, const session *s, const peaks *limits) 
     }
     cJSON *notes = cJSON_AddObjectToObject(environment, "peak_notes");
     for (int kind = 0; kind < PEAK_KINDS; kind++) {
-        if (limits->note[kind][0] != '\0') cJSON_AddStringToObject(notes, peak_name((peak_kind)kind), limits->note[kind]);
+        if (limits->note[kind][0] != '\0')
+            cJSON_AddStringToObject(notes, peak_name((peak_kind)kind), limits->note[kind]);
     }
 }
 

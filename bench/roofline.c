@@ -44,7 +44,8 @@ double probe_operations(const roofline *roof, const probe *p, peak_kind kind) {
 
 static int sums_are_right(roofline *roof, probe *p, peak_kind kind) {
     const size_t lanes = (size_t)p->chains * roof->width, count = p->global * lanes;
-    if (clEnqueueReadBuffer(roof->queue, p->sums, CL_TRUE, 0, count * 4, p->result, 0, NULL, NULL) != CL_SUCCESS) return 0;
+    if (clEnqueueReadBuffer(roof->queue, p->sums, CL_TRUE, 0, count * 4, p->result, 0, NULL, NULL) != CL_SUCCESS)
+        return 0;
     for (size_t i = 0; i < count; i++) {
         const uint32_t chain = (uint32_t)(i % lanes / roof->width);
         const float sum = (float)chain * 0x1p-6f + (float)p->steps * 0x1p-20f;
@@ -59,7 +60,8 @@ int probe_multiply_add(roofline *roof, peak_kind kind, double *rate) {
     probe *p = &roof->probes[kind];
     double seconds;
     const cl_uint steps = p->steps;
-    if (clSetKernelArg(p->kernel, 3, sizeof steps, &steps) != CL_SUCCESS || probe_timed_launch(roof, p, &seconds)) return 1;
+    if (clSetKernelArg(p->kernel, 3, sizeof steps, &steps) != CL_SUCCESS || probe_timed_launch(roof, p, &seconds))
+        return 1;
     if (!sums_are_right(roof, p, kind)) return 1;
     *rate = 1e-9 * probe_operations(roof, p, kind) / seconds;
     return 0;

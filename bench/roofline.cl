@@ -1,5 +1,5 @@
-/* Kernels that find what a device can do at most: multiply-adds a second without touching memory, and bytes read a second
- * without computing. The host (roofline.c) knows how many of either a launch does.
+/* Kernels that find what a device can do at most: multiply-adds a second without touching memory, and bytes read a
+ * second without computing. The host (roofline.c) knows how many of either a launch does.
  *
  *   KIND    KIND_F32, KIND_BF16, KIND_INT8: multiply_add;  KIND_READ: read_sum
  *   WIDTH   f32 lanes of a vector: 4, 8 or 16

@@ -9,8 +9,9 @@
 typedef enum peak_kind { PEAK_F32, PEAK_BF16, PEAK_INT8, PEAK_READ, PEAK_KINDS } peak_kind;
 
 #define PEAK_NOTE 128
-/* In billions a second: flops (two a multiply-add), int8 operations (two a multiply-add), bytes. 0 = no instruction for it
- * is known on this device; CPUs without one for bf16 have the f32 figure there. note says so; empty = nothing to add. */
+/* In billions a second: flops (two a multiply-add), int8 operations (two a multiply-add), bytes. 0 = no instruction for
+ * it is known on this device; CPUs without one for bf16 have the f32 figure there. note says so; empty = nothing to
+ * add. */
 typedef struct peaks {
     double rate[PEAK_KINDS];
     char note[PEAK_KINDS][PEAK_NOTE];

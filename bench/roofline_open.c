@@ -1,5 +1,5 @@
-/* Makes the probes of a roofline: compiles each kernel, proves it, and finds the form of it that this device runs fastest.
- * Calls OpenCL and Linux's memory functions. */
+/* Makes the probes of a roofline: compiles each kernel, proves it, and finds the form of it that this device runs
+ * fastest. Calls OpenCL and Linux's memory functions. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +9,12 @@
 #include "roofline_probe.h"
 #include "tool.h"
 
-#define READ_BYTES ((uint64_t)1 << 30)
-#define HUGE_PAGE ((size_t)2 << 20)
-#define MAX_CHAINS 24
-#define MAX_WIDTH 16
+#define READ_BYTES     ((uint64_t)1 << 30)
+#define HUGE_PAGE      ((size_t)2 << 20)
+#define MAX_CHAINS     24
+#define MAX_WIDTH      16
 #define LAUNCH_SECONDS 0.01
-#define MAX_STEPS (1u << 22) /* a float counts 2^22 steps of 2^-20 exactly */
+#define MAX_STEPS      (1u << 22) /* a float counts 2^22 steps of 2^-20 exactly */
 
 /* The embedded kernel file; made by the build. */
 extern const char roofline_source[];
@@ -178,7 +178,8 @@ static int open_data(roofline *roof) {
     const cl_uint pattern = READ_PATTERN;
     roof->data = clCreateBuffer(roof->context, CL_MEM_READ_WRITE, (size_t)roof->read_bytes, NULL, &code);
     if (code != CL_SUCCESS) return complain_cl("clCreateBuffer", code);
-    code = clEnqueueFillBuffer(roof->queue, roof->data, &pattern, sizeof pattern, 0, (size_t)roof->read_bytes, 0, NULL, NULL);
+    code = clEnqueueFillBuffer(roof->queue, roof->data, &pattern, sizeof pattern, 0, (size_t)roof->read_bytes, 0, NULL,
+                               NULL);
     return code != CL_SUCCESS ? complain_cl("clEnqueueFillBuffer", code) : 0;
 }
 
@@ -234,7 +235,8 @@ static int open_device(roofline *roof) {
     cl_device_type type = 0;
     cl_uint units = 0, width = 0;
     cl_int code = clGetDeviceInfo(roof->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    if (code == CL_SUCCESS) code = clGetDeviceInfo(roof->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetDeviceInfo(roof->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
     if (code == CL_SUCCESS)
         code = clGetDeviceInfo(roof->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, NULL);
     if (code != CL_SUCCESS) return complain_cl("clGetDeviceInfo", code);
@@ -257,7 +259,8 @@ int roofline_open(cl_context context, cl_device_id device, roofline **out) {
     }
     if (open_best_chains(roof, PEAK_F32)) {
         roofline_close(roof);
-        return complain("the kernel that measures f32 multiply-adds does not build or computes wrong sums on this device");
+        return complain(
+            "the kernel that measures f32 multiply-adds does not build or computes wrong sums on this device");
     }
     open_x86(roof, PEAK_BF16);
     open_x86(roof, PEAK_INT8);

@@ -9,11 +9,14 @@
 
 /* Reads one token's index, weight and out into the arrays. */
 static int read_token(row_run *run, size_t token, int32_t *index, float *weight, float *out) {
-    const size_t slots = run->host->shape->top_k * sizeof(int32_t), hidden = run->host->shape->hidden_size * sizeof(float);
+    const size_t slots = run->host->shape->top_k * sizeof(int32_t),
+                 hidden = run->host->shape->hidden_size * sizeof(float);
     cl_command_queue queue = run->s->queue;
     cl_int code = clEnqueueReadBuffer(queue, run->index, CL_TRUE, token * slots, slots, index, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = clEnqueueReadBuffer(queue, run->weight, CL_TRUE, token * slots, slots, weight, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = clEnqueueReadBuffer(queue, run->out, CL_TRUE, token * hidden, hidden, out, 0, NULL, NULL);
+    if (code == CL_SUCCESS)
+        code = clEnqueueReadBuffer(queue, run->weight, CL_TRUE, token * slots, slots, weight, 0, NULL, NULL);
+    if (code == CL_SUCCESS)
+        code = clEnqueueReadBuffer(queue, run->out, CL_TRUE, token * hidden, hidden, out, 0, NULL, NULL);
     return code != CL_SUCCESS ? complain_cl("clEnqueueReadBuffer", code) : 0;
 }
 
@@ -38,9 +41,10 @@ static int check_with(row_run *run, int32_t *index, float *weight, float *out) {
     io.out_weight = clmoe_cl_mem(run->weight, 0);
     if (row_run_forward(run, run->s->queue, &io, 0, NULL)) return 1;
     for (size_t i = 0; i < count; i++) {
-        results[i] = (token_result){run->host_x + (row_run_start(run, 0) + sampled[i]) * m->hidden_size, index + i * m->top_k,
-                                    weight + i * m->top_k, out + i * m->hidden_size};
-        if (read_token(run, sampled[i], index + i * m->top_k, weight + i * m->top_k, out + i * m->hidden_size)) return 1;
+        results[i] = (token_result){run->host_x + (row_run_start(run, 0) + sampled[i]) * m->hidden_size,
+                                    index + i * m->top_k, weight + i * m->top_k, out + i * m->hidden_size};
+        if (read_token(run, sampled[i], index + i * m->top_k, weight + i * m->top_k, out + i * m->hidden_size))
+            return 1;
     }
     check_result result;
     char why[256];

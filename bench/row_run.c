@@ -53,7 +53,8 @@ int row_run_open(row_run *run) {
     run->host_x = malloc(buffers[0].bytes);
     if (run->host_x == NULL) return complain("out of host memory for the tokens");
     fill_tokens(run->host_x, run->rows, m->hidden_size, run->row->seed);
-    const cl_int code = clEnqueueWriteBuffer(run->s->queue, run->x, CL_TRUE, 0, buffers[0].bytes, run->host_x, 0, NULL, NULL);
+    const cl_int code =
+        clEnqueueWriteBuffer(run->s->queue, run->x, CL_TRUE, 0, buffers[0].bytes, run->host_x, 0, NULL, NULL);
     if (code != CL_SUCCESS) return complain_cl("clEnqueueWriteBuffer", code);
     clmoe_error error = {.struct_size = sizeof error};
     if (clmoe_workspace_create(run->s->context, run->s->queue, NULL, &run->workspace, &error) != CLMOE_OK ||

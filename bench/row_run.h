@@ -1,7 +1,8 @@
 /* What one row of the table works with: buffers, workspaces, and a forward with tokens of its own.
  *
- * All tokens lie in one buffer; forward i reads the T tokens from row start(i) on, so that every forward has other tokens
- * and other routes without anything being written between forwards. Forward i uses copy i % copies of the weights.
+ * All tokens lie in one buffer; forward i reads the T tokens from row start(i) on, so that every forward has other
+ * tokens and other routes without anything being written between forwards. Forward i uses copy i % copies of the
+ * weights.
  */
 #ifndef CLMOE_BENCH_ROW_RUN_H
 #define CLMOE_BENCH_ROW_RUN_H

@@ -26,7 +26,8 @@ int session_open(const char *device, session *s) {
     cl_device_type type = 0;
     cl_int code = clGetDeviceInfo(s->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
     if (code == CL_SUCCESS)
-        code = clGetDeviceInfo(s->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof s->compute_units, &s->compute_units, NULL);
+        code =
+            clGetDeviceInfo(s->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof s->compute_units, &s->compute_units, NULL);
     s->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     device_text(s->device, CL_DEVICE_NAME, s->name, sizeof s->name);
     if (code == CL_SUCCESS) s->queue = clCreateCommandQueue(s->cl, s->device, 0, &code);
@@ -109,9 +110,10 @@ void cpu_name(char *text, size_t capacity) {
 }
 
 const char *environment_variable(size_t i) {
-    static const char *const names[] = {"POCL_AFFINITY", "POCL_MAX_PTHREAD_COUNT", "POCL_MEMORY_LIMIT", "POCL_DEVICES",
-                                        "POCL_MAX_WORK_GROUP_SIZE", "POCL_WORK_GROUP_METHOD", "POCL_KERNEL_CACHE",
-                                        "OCL_ICD_VENDORS", "CLMOE_DEVICE", "CLMOE_DISABLE", "CLMOE_KERNEL_DIR"};
+    static const char *const names[] = {"POCL_AFFINITY",     "POCL_MAX_PTHREAD_COUNT",   "POCL_MEMORY_LIMIT",
+                                        "POCL_DEVICES",      "POCL_MAX_WORK_GROUP_SIZE", "POCL_WORK_GROUP_METHOD",
+                                        "POCL_KERNEL_CACHE", "OCL_ICD_VENDORS",          "CLMOE_DEVICE",
+                                        "CLMOE_DISABLE",     "CLMOE_KERNEL_DIR"};
     return i < COUNT_OF(names) ? names[i] : NULL;
 }
 
@@ -147,13 +149,16 @@ const char *pin_pocl_verdict(void) {
     switch (pinned) {
         case PIN_BY_USER: return "POCL_AFFINITY=1 is set: POCL's threads keep to one CPU each";
         case PIN_OFF_BY_USER:
-            return "POCL_AFFINITY is set to something else than 1: POCL's threads may share a CPU for milliseconds, and "
+            return "POCL_AFFINITY is set to something else than 1: POCL's threads may share a CPU for milliseconds, "
+                   "and "
                    "short launches then take twice as long";
         case PIN_SET:
-            return "POCL_AFFINITY is missing in the environment: this tool sets it to 1 for itself; programs should set it "
+            return "POCL_AFFINITY is missing in the environment: this tool sets it to 1 for itself; programs should "
+                   "set it "
                    "before their first OpenCL call, else half of the short launches take twice as long on POCL";
         case PIN_FORBIDDEN:
-            return "POCL_AFFINITY is missing, and the CPU set of this process does not hold the CPUs that POCL would pin "
+            return "POCL_AFFINITY is missing, and the CPU set of this process does not hold the CPUs that POCL would "
+                   "pin "
                    "its threads to: short launches may take twice as long on POCL";
         default: return "POCL_AFFINITY is missing";
     }

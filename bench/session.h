@@ -7,8 +7,8 @@
 
 typedef struct session {
     clmoe_context *context;
-    cl_context cl;       /* the context's */
-    cl_device_id device; /* the context's */
+    cl_context cl;                    /* the context's */
+    cl_device_id device;              /* the context's */
     cl_command_queue queue, profiled; /* in order; the second measures its launches */
     int is_cpu;
     cl_uint compute_units;

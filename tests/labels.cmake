@@ -10,6 +10,7 @@
 #                                         and once more on oclgrind's device as TEST.oclgrind, with CLMOE_TEST_SMALL=1: races,
 #                                         bounds, uninitialised reads. About 1000 times slower
 clmoe_test_labels(test_os threads)
+clmoe_test_labels(test_first_contexts threads)
 
 # The layer: threads under ThreadSanitizer, small shapes under oclgrind, the golden files through cJSON.
 clmoe_test_labels(test_threads threads)

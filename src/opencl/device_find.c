@@ -165,7 +165,9 @@ static clmoe_status fail_with_list(const device_list *list, const char *text, cl
 clmoe_status clmoe__device_find(const clmoe__cl *cl, const char *text, cl_device_id *device, clmoe_error *error) {
     device_list list = {NULL, 0, ""};
     if (text == NULL || text[0] == '\0') text = clmoe__os_env("CLMOE_DEVICE");
+    clmoe__global_lock(); /* one thread starts the drivers, the others wait for it */
     clmoe_status status = list_devices(cl, &list, error);
+    clmoe__global_unlock();
     if (status == CLMOE_OK) {
         const candidate *c = choose(&list, text);
         if (c != NULL) {
