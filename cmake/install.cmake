@@ -12,8 +12,8 @@ set(config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/clmoe")
 install(EXPORT clmoe_targets NAMESPACE clmoe:: FILE clmoe-targets.cmake DESTINATION "${config_folder}")
 configure_package_config_file(cmake/clmoe-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/clmoe-config.cmake"
     INSTALL_DESTINATION "${config_folder}")
-# Before 1.0 a minor version may change the interface.
-write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/clmoe-config-version.cmake" COMPATIBILITY SameMinorVersion)
+# Within a major version the interface only grows.
+write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/clmoe-config-version.cmake" COMPATIBILITY SameMajorVersion)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/clmoe-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/clmoe-config-version.cmake"
     DESTINATION "${config_folder}")
 

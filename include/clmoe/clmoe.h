@@ -7,7 +7,8 @@
  *   - Shapes are written [rows, columns], row-major. T = tokens, H = hidden_size, I = intermediate_size,
  *     E = num_experts, K = top_k, slots = clmoe_routing_slots() = the (token, expert) pairs a token may have.
  *   - Functions return a clmoe_status. With `error` not NULL the detail is written there; NULL is allowed everywhere.
- *     After an error nothing was enqueued, created, or written to output arguments (a *create function stores NULL).
+ *     After an error nothing was created (a *create function stores NULL), and unless an OpenCL call failed midway nothing
+ *     was enqueued or written; if one did, the call has waited for what was enqueued and the outputs are undefined.
  *   - Structs start with struct_size. NAME_default(&s, sizeof s) fills every field with its default; set what differs.
  *     A library newer than its caller treats the fields the caller lacks as defaults.
  *   - The library never prints, exits or aborts, and reads the environment only while a context is created.
@@ -199,7 +200,7 @@ CLMOE_API clmoe_status clmoe_context_describe(const clmoe_context *context, char
 
 /* ----------------------------------------------------------------------------------------------- routing */
 
-/* How experts are chosen from logits, as data. docs: every field is one axis of the rules the known models use; the
+/* How experts are chosen from logits, as data. Every field is one axis of the rules the known models use; the
  * presets below name the combinations. All arithmetic is f32.
  *
  *   l  = logit * logit_scale;  if logit_softcap > 0: l = softcap * tanh(l / softcap)
@@ -263,6 +264,7 @@ typedef struct clmoe_routing {
                               * in the normalisation (Inkling's shared experts) */
     float sparsemixer_eps;   /* the band of SPARSEMIXER, >= 0 */
     float capacity_factor;   /* of EXPERT_CHOICE, > 0 */
+    uint32_t reserved[8];    /* 0: room to grow, because layer descriptions hold a clmoe_routing by value */
 } clmoe_routing;
 
 CLMOE_API void clmoe_routing_default(clmoe_routing *routing, size_t struct_size);
@@ -349,6 +351,7 @@ typedef struct clmoe_ffn {
     clmoe_tensor gate_bias; /* [I], optional */
     clmoe_tensor up_bias;   /* [I] or [2I], optional */
     clmoe_tensor down_bias; /* [H], optional */
+    uint64_t reserved[8];   /* 0 */
 } clmoe_ffn;
 
 typedef struct clmoe_weights_desc {

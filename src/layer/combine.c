@@ -19,8 +19,6 @@ struct clmoe_combine {
     clmoe__kernel kernel;
 };
 
-static uint64_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
 static int reads_x(const clmoe_combine *combine) {
     return combine->desc.zero_experts != 0 || combine->shared_gate != NULL;
 }
@@ -42,12 +40,6 @@ void clmoe_combine_io_default(clmoe_combine_io *io, size_t struct_size) {
     clmoe__give(io, struct_size, &defaults, sizeof defaults);
 }
 
-static clmoe_status check_format(uint32_t format, const char *name, clmoe_error *error) {
-    REQUIRE(format >= CLMOE_F32 && format <= CLMOE_BF16, error, name,
-            "%s is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16", name, format);
-    return CLMOE_OK;
-}
-
 static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, clmoe_error *error) {
     REQUIRE(desc->hidden_size >= 1 && desc->hidden_size <= INT32_MAX, error, "desc.hidden_size",
             "hidden_size is %u, expected 1..2^31-1", desc->hidden_size);
@@ -56,8 +48,8 @@ static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, clm
     REQUIRE(desc->zero_experts <= INT32_MAX && desc->num_experts <= INT32_MAX - desc->zero_experts, error,
             "desc.zero_experts", "num_experts %u and zero_experts %u are not fewer than 2^31", desc->num_experts,
             desc->zero_experts);
-    TRY(check_format(desc->x_format, "desc.x_format", error));
-    TRY(check_format(desc->out_format, "desc.out_format", error));
+    TRY(clmoe__format_check(desc->x_format, "desc.x_format", error));
+    TRY(clmoe__format_check(desc->out_format, "desc.out_format", error));
     REQUIRE(desc->weighted <= 1, error, "desc.weighted", "weighted is %u, expected 0 or 1", desc->weighted);
     REQUIRE(desc->has_shared <= 1, error, "desc.has_shared", "has_shared is %u, expected 0 or 1", desc->has_shared);
     REQUIRE(!has_gate || desc->has_shared, error, "desc.shared_gate", "shared_gate is given, but has_shared is 0");
@@ -181,10 +173,10 @@ void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_
     clmoe__run_buffer(run, &io->slot_row, 4);
     clmoe__run_buffer(run, &io->index, 4);
     clmoe__run_buffer(run, &io->weight, 4);
-    clmoe__run_buffer(run, &io->x, reads_x(combine) ? (size_t)format_bytes(desc->x_format) : 4);
+    clmoe__run_buffer(run, &io->x, reads_x(combine) ? clmoe__format_bytes(desc->x_format) : 4);
     clmoe__run_u64(run, io->x_stride != 0 ? io->x_stride : desc->hidden_size);
     clmoe__run_buffer(run, &io->shared, 4);
-    clmoe__run_buffer(run, &io->out, (size_t)format_bytes(desc->out_format));
+    clmoe__run_buffer(run, &io->out, clmoe__format_bytes(desc->out_format));
     clmoe__run_u64(run, io->out_stride != 0 ? io->out_stride : desc->hidden_size);
     clmoe__run_buffer(run, &io->token_count, 4);
     clmoe__run_mem(run, combine->shared_gate);
@@ -204,19 +196,7 @@ void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_
     clmoe__run_launch(run, 2, global, local);
 }
 
-/* Bytes of [tokens, columns] with a stride. */
-static uint64_t matrix_bytes(uint32_t tokens, uint64_t columns, uint64_t stride, uint64_t size) {
-    if (tokens == 0) return 0;
-    return clmoe__mul(clmoe__add(clmoe__mul(tokens - 1, stride != 0 ? stride : columns), columns), size);
-}
-
-static clmoe_status check_stride(uint64_t stride, uint32_t hidden, const char *name, clmoe_error *error) {
-    REQUIRE(stride == 0 || stride >= hidden, error, name, "%s is %llu, expected 0 or at least hidden_size, %u", name,
-            (unsigned long long)stride, hidden);
-    return CLMOE_OK;
-}
-
-static clmoe_status check_io(const clmoe_combine *combine, const clmoe_combine_io *io, clmoe_error *error) {
+static clmoe_status check_io(const clmoe_combine *combine, clmoe_combine_io *io, clmoe_error *error) {
     const clmoe_context *context = combine->context;
     const clmoe_combine_desc *desc = &combine->desc;
     const uint32_t tokens = io->tokens, hidden = desc->hidden_size;
@@ -226,24 +206,24 @@ static clmoe_status check_io(const clmoe_combine *combine, const clmoe_combine_i
     REQUIRE(slots <= INT32_MAX, error, "io.tokens", "tokens is %u, expected fewer than 2^31 slots, %u for each token",
             tokens, desc->slots);
     REQUIRE(io->accumulate <= 1, error, "io.accumulate", "accumulate is %u, expected 0 or 1", io->accumulate);
-    TRY(check_stride(io->x_stride, hidden, "io.x_stride", error));
-    TRY(check_stride(io->out_stride, hidden, "io.out_stride", error));
+    TRY(clmoe__stride_check(&io->x_stride, hidden, "io.x_stride", error));
+    TRY(clmoe__stride_check(&io->out_stride, hidden, "io.out_stride", error));
     TRY(clmoe__buffer_check(context, &io->token_count, 4, 4, 0, "io.token_count", error));
     TRY(clmoe__buffer_check(context, &io->y, row, 4, any, "io.y", error));
     TRY(clmoe__buffer_check(context, &io->slot_row, slots * 4, 4, any, "io.slot_row", error));
     if (zero) TRY(clmoe__buffer_check(context, &io->index, slots * 4, 4, any, "io.index", error));
     if (zero || desc->weighted) TRY(clmoe__buffer_check(context, &io->weight, slots * 4, 4, any, "io.weight", error));
-    const uint64_t x_size = format_bytes(desc->x_format), out_size = format_bytes(desc->out_format);
+    const uint32_t x_size = clmoe__format_bytes(desc->x_format), out_size = clmoe__format_bytes(desc->out_format);
     if (reads_x(combine)) {
-        const uint64_t bytes = matrix_bytes(tokens, hidden, io->x_stride, x_size);
-        TRY(clmoe__buffer_check(context, &io->x, bytes, (size_t)x_size, any, "io.x", error));
+        const uint64_t bytes = clmoe__rows_bytes(tokens, hidden, io->x_stride, x_size);
+        TRY(clmoe__buffer_check(context, &io->x, bytes, x_size, any, "io.x", error));
     }
     if (desc->has_shared) {
-        const uint64_t bytes = matrix_bytes(tokens, hidden, 0, 4);
+        const uint64_t bytes = clmoe__rows_bytes(tokens, hidden, hidden, 4);
         TRY(clmoe__buffer_check(context, &io->shared, bytes, 4, any, "io.shared", error));
     }
-    const uint64_t bytes = matrix_bytes(tokens, hidden, io->out_stride, out_size);
-    return clmoe__buffer_check(context, &io->out, bytes, (size_t)out_size, any, "io.out", error);
+    const uint64_t bytes = clmoe__rows_bytes(tokens, hidden, io->out_stride, out_size);
+    return clmoe__buffer_check(context, &io->out, bytes, out_size, any, "io.out", error);
 }
 
 /* Buffers that this variant does not read are not passed on: they were not checked either. */

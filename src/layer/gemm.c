@@ -6,8 +6,6 @@
 #define DENSE_CHUNK_TILES 8 /* tiles a work-group does when one group must be shared by all cores */
 #define GPU_GROUP 64        /* work-items of gemm_gpu.cl */
 
-static uint32_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
 static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
 
 static void activation_options(const clmoe_activation *activation, clmoe__options *options) {
@@ -61,8 +59,8 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     gemm->choice = *spec->choice;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
-    gemm->x_bytes = spec->x_is_operand ? 4 : format_bytes(spec->x_format);
-    gemm->y_bytes = format_bytes(spec->y_format);
+    gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
+    gemm->y_bytes = clmoe__format_bytes(spec->y_format);
     if (spec->y_is_operand) gemm->y_bytes = is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4;
     clmoe_status status = CLMOE_OK;
     if (clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);

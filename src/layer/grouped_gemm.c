@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "activation.h"
+#include "checks.h"
 #include "gemm.h"
 
 #define MAX_FEATURES (1u << 20)

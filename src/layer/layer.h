@@ -2,7 +2,7 @@
 #ifndef CLMOE_LAYER_LAYER_H
 #define CLMOE_LAYER_LAYER_H
 
-#include "activation.h"
+#include "checks.h"
 #include "weights.h"
 
 /* A queue, workspace and buffers of forward_host, made at its first call. (forward_host.c) */

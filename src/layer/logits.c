@@ -1,7 +1,7 @@
 /* The public logits stage: a grouped GEMM in f32 with one group, the router. */
 #include <stdlib.h>
 
-#include "activation.h"
+#include "checks.h"
 #include "stages.h"
 
 struct clmoe_logits {

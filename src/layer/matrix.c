@@ -3,15 +3,13 @@
 
 #include <string.h>
 
-static uint32_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
 clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error) {
     const uint32_t kp = matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 1;
     const uint64_t columns = matrix->gated ? matrix->lanes : 2 * matrix->lanes;
     const uint64_t padded_k = clmoe__round_up(matrix->in_features, kp);
     const uint64_t limit = context->device.max_alloc_bytes;
     matrix->panels = (uint32_t)clmoe__div_up(matrix->out_features, columns);
-    matrix->panel_bytes = padded_k * 2 * matrix->lanes * format_bytes(matrix->format);
+    matrix->panel_bytes = padded_k * 2 * matrix->lanes * clmoe__format_bytes(matrix->format);
     const uint64_t total = clmoe__mul(matrix->groups, matrix->panels);
     const uint64_t fit = limit / matrix->panel_bytes;
     if (fit == 0 || clmoe__div_up(total, fit) > CLMOE__SHARDS)

@@ -27,14 +27,12 @@ typedef struct pack_job {
     uint32_t panels, outs, features, lane_begin, lane_count;
 } pack_job;
 
-static uint32_t element_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
 static pack_source expert_source(const clmoe__matrix_part *part, const clmoe_tensor *tensor, uint32_t features, uint32_t expert) {
     const int out_in = tensor->layout == CLMOE_OUT_IN;
     const uint64_t row = tensor->row_stride != 0 ? tensor->row_stride : out_in ? features : part->stored_rows;
     const uint64_t rows = out_in ? part->stored_rows : features;
     const uint64_t stride = tensor->expert_stride != 0 ? tensor->expert_stride : rows * row;
-    pack_source s = {NULL, {0}, element_bytes(tensor->format), out_in ? row * part->row_step : part->row_step, out_in ? 1 : row};
+    pack_source s = {NULL, {0}, clmoe__format_bytes(tensor->format), out_in ? row * part->row_step : part->row_step, out_in ? 1 : row};
     const uint64_t first = (uint64_t)part->row_begin * (out_in ? row : 1);
     if (tensor->host != NULL) {
         s.host = (const unsigned char *)tensor->host + (expert * stride + first) * s.element_bytes;
@@ -171,9 +169,8 @@ clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clm
     job.panels_per_shard = UINT64_MAX;
     job.features = 1;
     clmoe_tensor bias = *part->bias; /* [rows] is a matrix [rows, 1] */
+    if (bias.layout == CLMOE_OUT_IN || bias.row_stride == 0) bias.row_stride = 1;
     bias.layout = CLMOE_OUT_IN;
-    bias.row_stride = 1;
-    if (bias.expert_stride == 0) bias.expert_stride = part->stored_rows;
     return pack_tensor(&job, matrix, part, &bias, part->bias_name, CLMOE_F32, CLMOE_ARITHMETIC_F32, error);
 }
 

@@ -5,8 +5,7 @@
 
 #include <clmoe/clmoe_stages.h>
 
-#include "opencl/run.h"
-#include "os/size.h"
+#include "checks.h"
 
 /* A small f32 vector on the device, from an optional tensor; mem NULL when the tensor is absent. (vector.c) */
 typedef struct clmoe__vector {

@@ -7,8 +7,6 @@ int clmoe__tensor_present(const clmoe_tensor *tensor) {
            tensor->buffer_list != NULL;
 }
 
-static size_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
 /* One expert's matrix as it is stored: `count` rows of `width` elements, `stride` apart. */
 typedef struct stored_rows {
     uint64_t count, width, stride;
@@ -44,7 +42,7 @@ static clmoe_status check_lists(const clmoe_context *context, const clmoe_tensor
         REQUIRE(tensor->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
     }
     for (uint32_t e = 0; tensor->buffer_list != NULL && e < experts; e++) {
-        TRY(clmoe__buffer_check(context, &tensor->buffer_list[e], bytes, format_bytes(tensor->format), 1, name, error));
+        TRY(clmoe__buffer_check(context, &tensor->buffer_list[e], bytes, clmoe__format_bytes(tensor->format), 1, name, error));
     }
     return CLMOE_OK;
 }
@@ -68,7 +66,7 @@ clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tenso
 
     const stored_rows stored = rows_of(tensor, rows, columns);
     TRY(check_strides(tensor, stored, name, error));
-    const uint64_t size = format_bytes(tensor->format), span = rows_span(stored);
+    const uint64_t size = clmoe__format_bytes(tensor->format), span = rows_span(stored);
     TRY(check_lists(context, tensor, experts, clmoe__mul(span, size), name, error));
     const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
     const uint64_t all = clmoe__mul(clmoe__add(clmoe__mul(experts - 1, step), span), size);

@@ -53,7 +53,7 @@ static const void *source_bytes(clmoe__run *run, const clmoe_tensor *tensor, uin
 }
 
 static void fill(clmoe__run *run, const clmoe_tensor *tensor, uint64_t count, float *values, cl_mem mem) {
-    const uint64_t step = element_step(tensor), size = tensor->format == CLMOE_F32 ? 4 : 2;
+    const uint64_t step = element_step(tensor), size = clmoe__format_bytes(tensor->format);
     void *copy = NULL;
     const unsigned char *source = source_bytes(run, tensor, ((count - 1) * step + 1) * size, &copy);
     if (run->status == CLMOE_OK) {

@@ -1,6 +1,6 @@
-/* Checks and defaults of clmoe_activation, and other small checks the stages share. */
-#ifndef CLMOE_LAYER_ACTIVATION_H
-#define CLMOE_LAYER_ACTIVATION_H
+/* Small checks and sizes that the stages share: formats, strides, activations. */
+#ifndef CLMOE_LAYER_CHECKS_H
+#define CLMOE_LAYER_CHECKS_H
 
 #include "opencl/run.h"
 #include "os/size.h"

@@ -1,5 +1,5 @@
-/* Checks and defaults of clmoe_activation, and other small checks the stages share. */
-#include "activation.h"
+/* Small checks and sizes that the stages share: formats, strides, activations. */
+#include "checks.h"
 
 #include <math.h>
 
