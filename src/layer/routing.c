@@ -155,6 +155,7 @@ clmoe_status clmoe_routing_validate(const clmoe_routing *routing, clmoe_error *e
     clmoe_routing r;
     clmoe_routing_default(&r, sizeof r);
     TRY(clmoe__take(&r, sizeof r, routing, "routing", error));
+    for (int i = 0; i < 8; i++) REQUIRE(r.reserved[i] == 0, error, "routing.reserved", "reserved[%d] is not 0", i);
     TRY(check_enumerations(&r, error));
     TRY(check_numbers(&r, error));
     TRY(check_sizes(&r, error));

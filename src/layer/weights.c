@@ -28,6 +28,7 @@ static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn
     REQUIRE(ffn->num_experts >= 1 && ffn->num_experts <= MAX_EXPERTS, error, name, "%s.num_experts is %u, expected 1..%u",
             name, ffn->num_experts, MAX_EXPERTS);
     REQUIRE(ffn->gated <= 1, error, name, "%s.gated is %u, expected 0 or 1", name, ffn->gated);
+    for (int i = 0; i < 8; i++) REQUIRE(ffn->reserved[i] == 0, error, name, "%s.reserved is not 0", name);
     TRY(clmoe__projection_check(context, ffn->num_experts, hidden_size, ffn->intermediate_size, (int)ffn->gated,
                                 ffn->gate_up, &ffn->gate, &ffn->up, &ffn->gate_bias, &ffn->up_bias, up, error));
     return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, hidden_size, 0, 0, &absent, &ffn->down,
