@@ -14,6 +14,7 @@ clmoe_test_labels(test_first_contexts threads)
 
 # The layer: threads under ThreadSanitizer, small shapes under oclgrind, the golden files through cJSON.
 clmoe_test_labels(test_threads threads)
+clmoe_test_labels(test_devices long)
 clmoe_test_labels(test_faults long)
 clmoe_test_labels(test_layer long)
 clmoe_test_oclgrind(test_oclgrind)

@@ -7,7 +7,7 @@
 
 enum { CASES = 4, T = 29 };
 
-/* What runs in every configuration: f32, bf16 with f32 arithmetic, f16 with 16-bit activations, bf16 by bf16. */
+/* What runs (the first and the last everywhere): f32, bf16 with f32 arithmetic, f16 with 16-bit activations, bf16 by bf16. */
 static case_options option(int i) {
     case_options o = case_default(i == 1 ? 100 : 68, i == 2 ? 33 : 47, 10, 3);
     static const uint32_t formats[CASES] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16, CLMOE_BF16};

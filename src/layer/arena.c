@@ -10,7 +10,8 @@ static uint64_t rows_bound(const clmoe_layer *layer, uint32_t tokens) {
     const clmoe_routing *routing = &layer->desc.routing;
     const uint64_t slots = clmoe__mul(tokens, layer->slots);
     if (routing->method != CLMOE_EXPERT_CHOICE) return slots;
-    const double capacity = ceil((double)tokens * (double)routing->capacity_factor / (double)routing->num_experts) + 1.0;
+    const double capacity =
+        ceil((double)tokens * (double)routing->capacity_factor / (double)routing->num_experts) + 1.0;
     const uint64_t taken = capacity < (double)tokens ? (uint64_t)capacity : tokens;
     return clmoe__min(slots, clmoe__mul(taken, routing->num_experts));
 }
@@ -30,7 +31,8 @@ void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena
     if (layer->weights->has_router && clmoe__gemm_gathers(&layer->router))
         y = clmoe__max(y, clmoe__gemm_operand_bytes(&layer->router, tokens));
     if (layer->has_shared) {
-        if (clmoe__gemm_gathers(&layer->shared_up)) a = clmoe__max(a, clmoe__gemm_operand_bytes(&layer->shared_up, tokens));
+        if (clmoe__gemm_gathers(&layer->shared_up))
+            a = clmoe__max(a, clmoe__gemm_operand_bytes(&layer->shared_up, tokens));
         a = clmoe__max(a, clmoe__mul(tokens, hidden_bytes));
         h = clmoe__max(h, clmoe__gemm_operand_bytes(&layer->shared_down, tokens));
     }
@@ -68,14 +70,15 @@ uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t
     return good;
 }
 
-clmoe_status clmoe_layer_workspace_bytes(const clmoe_layer *layer, uint32_t tokens, uint64_t *bytes, clmoe_error *error) {
+clmoe_status clmoe_layer_workspace_bytes(const clmoe_layer *layer, uint32_t tokens, uint64_t *bytes,
+                                         clmoe_error *error) {
     REQUIRE(layer != NULL, error, "layer", "layer is NULL");
     REQUIRE(bytes != NULL, error, "bytes", "bytes is NULL");
     clmoe__arena arena;
     clmoe__arena_layout(layer, tokens, &arena);
     if (arena.total == UINT64_MAX)
-        return clmoe__fail(error, CLMOE_INVALID_ARGUMENT, "tokens", "tokens is %u, expected fewer than 2^31 / %u slots", tokens,
-                           layer->slots);
+        return clmoe__fail(error, CLMOE_INVALID_ARGUMENT, "tokens", "tokens is %u, expected fewer than 2^31 / %u slots",
+                           tokens, layer->slots);
     *bytes = arena.total;
     return CLMOE_OK;
 }

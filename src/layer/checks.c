@@ -17,7 +17,8 @@ clmoe_status clmoe__activation_check(const clmoe_activation *a, const char *name
     REQUIRE(a->limit_position <= CLMOE_LIMIT_AFTER, error, name, "%s.limit_position is %u, expected 0 or 1", name,
             a->limit_position);
     REQUIRE(isfinite(a->gate_softcap) && a->gate_softcap >= 0.0f && (a->gate_softcap == 0.0f || a->kind == CLMOE_SILU),
-            error, name, "%s.gate_softcap is %g, expected 0 (none), or more for CLMOE_SILU", name, (double)a->gate_softcap);
+            error, name, "%s.gate_softcap is %g, expected 0 (none), or more for CLMOE_SILU", name,
+            (double)a->gate_softcap);
     REQUIRE(isfinite(a->up_softcap) && a->up_softcap >= 0.0f && (a->up_softcap == 0.0f || a->gated), error, name,
             "%s.up_softcap is %g, expected 0 (none), or more when gated", name, (double)a->up_softcap);
     for (int i = 0; i < 4; i++) REQUIRE(a->reserved[i] == 0, error, name, "%s.reserved is not 0", name);
@@ -25,8 +26,8 @@ clmoe_status clmoe__activation_check(const clmoe_activation *a, const char *name
 }
 
 clmoe_status clmoe__format_check(uint32_t format, const char *name, clmoe_error *error) {
-    REQUIRE(format >= CLMOE_F32 && format <= CLMOE_BF16, error, name, "%s is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16",
-            name, format);
+    REQUIRE(format >= CLMOE_F32 && format <= CLMOE_BF16, error, name,
+            "%s is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16", name, format);
     return CLMOE_OK;
 }
 
@@ -39,7 +40,8 @@ uint64_t clmoe__rows_bytes(uint64_t rows, uint64_t columns, uint64_t stride, uin
 
 clmoe_status clmoe__stride_check(uint64_t *stride, uint64_t columns, const char *name, clmoe_error *error) {
     if (*stride == 0) *stride = columns;
-    REQUIRE(*stride >= columns && *stride <= INT64_MAX / 8, error, name, "%s is %llu elements, expected 0 or %llu and more",
-            name, (unsigned long long)*stride, (unsigned long long)columns);
+    REQUIRE(*stride >= columns && *stride <= INT64_MAX / 8, error, name,
+            "%s is %llu elements, expected 0 or %llu and more", name, (unsigned long long)*stride,
+            (unsigned long long)columns);
     return CLMOE_OK;
 }

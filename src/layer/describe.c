@@ -11,11 +11,12 @@ static const char *const arithmetic_names[] = {"auto", "f32", "bf16"};
 static void describe_gemm(char *text, size_t capacity, const char *stage, const clmoe__gemm *gemm) {
     const size_t used = strlen(text);
     const clmoe__matrix *m = gemm->matrix;
-    snprintf(text + used, capacity - used,
-             "%-12s %s, %s weights, %s arithmetic, tiles of %u rows x %u columns, %u group(s) x [%u, %u] in %u buffer(s)\n",
-             stage, gemm->choice.variant->name, format_names[m->format], arithmetic_names[m->arithmetic],
-             gemm->choice.tile_rows, 2 * m->lanes, m->groups, m->gated ? 2 * m->out_features : m->out_features,
-             m->in_features, m->shard_count);
+    snprintf(
+        text + used, capacity - used,
+        "%-12s %s, %s weights, %s arithmetic, tiles of %u rows x %u columns, %u group(s) x [%u, %u] in %u buffer(s)\n",
+        stage, gemm->choice.variant->name, format_names[m->format], arithmetic_names[m->arithmetic],
+        gemm->choice.tile_rows, 2 * m->lanes, m->groups, m->gated ? 2 * m->out_features : m->out_features,
+        m->in_features, m->shard_count);
 }
 
 clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
@@ -23,12 +24,14 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
     char *text = calloc(1, capacity);
     if (text == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a description");
     layer->description = text;
-    if (layer->weights->has_router) describe_gemm(text, capacity, "logits", &layer->router);
-    else snprintf(text, capacity, "%-12s by the caller\n", "logits");
+    if (layer->weights->has_router)
+        describe_gemm(text, capacity, "logits", &layer->router);
+    else
+        snprintf(text, capacity, "%-12s by the caller\n", "logits");
     const char *device = layer->context->device.is_cpu ? "cpu" : "gpu";
     size_t used = strlen(text);
-    snprintf(text + used, capacity - used, "%-12s %s, %u classes, %u slots a token\n%-12s %s, counting sort\n", "select", device,
-             layer->classes, layer->slots, "dispatch", device);
+    snprintf(text + used, capacity - used, "%-12s %s, %u classes, %u slots a token\n%-12s %s, counting sort\n",
+             "select", device, layer->classes, layer->slots, "dispatch", device);
     describe_gemm(text, capacity, "up", &layer->up);
     describe_gemm(text, capacity, "down", &layer->down);
     if (layer->has_shared) {
@@ -36,7 +39,8 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
         describe_gemm(text, capacity, "shared down", &layer->shared_down);
     }
     used = strlen(text);
-    snprintf(text + used, capacity - used, "%-12s %s, vectors of %u\n", "combine", device, layer->context->device.vector_width);
+    snprintf(text + used, capacity - used, "%-12s %s, vectors of %u\n", "combine", device,
+             layer->context->device.vector_width);
     for (const char *line = layer->weights->refused; *line != '\0';) {
         const size_t length = strcspn(line, "\n");
         used = strlen(text);
@@ -46,7 +50,8 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
     return CLMOE_OK;
 }
 
-clmoe_status clmoe_layer_describe(const clmoe_layer *layer, char *text, size_t capacity, size_t *length, clmoe_error *error) {
+clmoe_status clmoe_layer_describe(const clmoe_layer *layer, char *text, size_t capacity, size_t *length,
+                                  clmoe_error *error) {
     REQUIRE(layer != NULL, error, "layer", "layer is NULL");
     REQUIRE(text != NULL || capacity == 0, error, "text", "text is NULL, but capacity is %zu", capacity);
     if (capacity != 0) snprintf(text, capacity, "%s", layer->description);

@@ -22,7 +22,8 @@ static clmoe_status check_overlap(const clmoe_io *io, const clmoe_buffer *in, ui
 static clmoe_status check_rows(clmoe_layer *layer, clmoe_io *io, clmoe_error *error) {
     const uint64_t h = layer->weights->hidden_size;
     const clmoe_context *context = layer->context;
-    const uint32_t x_size = clmoe__format_bytes(layer->desc.x_format), out_size = clmoe__format_bytes(layer->desc.out_format);
+    const uint32_t x_size = clmoe__format_bytes(layer->desc.x_format),
+                   out_size = clmoe__format_bytes(layer->desc.out_format);
     const int any = io->tokens != 0;
     TRY(clmoe__stride_check(&io->x_stride, h, "io.x_stride", error));
     TRY(clmoe__stride_check(&io->out_stride, h, "io.out_stride", error));
@@ -62,9 +63,11 @@ static clmoe_status check_routing(const clmoe_layer *layer, const clmoe_io *io, 
 
 static clmoe_status check(clmoe_layer *layer, clmoe_io *io, clmoe_error *error) {
     REQUIRE((uint64_t)io->tokens * layer->slots <= INT32_MAX, error, "io.tokens",
-            "tokens is %u, expected at most %u (2^31 - 1 slots, %u a token)", io->tokens, INT32_MAX / layer->slots, layer->slots);
+            "tokens is %u, expected at most %u (2^31 - 1 slots, %u a token)", io->tokens, INT32_MAX / layer->slots,
+            layer->slots);
     REQUIRE(io->accumulate <= 1, error, "io.accumulate", "accumulate is %u, expected 0 or 1", io->accumulate);
-    REQUIRE(!present(&io->sequence_offsets), error, "io.sequence_offsets", "sequence_offsets is reserved and must be absent");
+    REQUIRE(!present(&io->sequence_offsets), error, "io.sequence_offsets",
+            "sequence_offsets is reserved and must be absent");
     REQUIRE(!present(&io->saved_activations), error, "io.saved_activations",
             "saved_activations is reserved and must be absent");
     TRY(check_rows(layer, io, error));
@@ -92,24 +95,36 @@ static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
     if (!present(&io->logits)) {
-        const clmoe__gemm_io router = {.tokens = io->tokens, .max_rows = io->tokens, .token_count = io->token_count,
+        const clmoe__gemm_io router = {.tokens = io->tokens,
+                                       .max_rows = io->tokens,
+                                       .token_count = io->token_count,
                                        .x = present(&io->router_input) ? io->router_input : io->x,
                                        .x_stride = present(&io->router_input) ? io->router_input_stride : io->x_stride,
-                                       .operand = p->y, .y = p->logits, .y_stride = layer->classes};
+                                       .operand = p->y,
+                                       .y = p->logits,
+                                       .y_stride = layer->classes};
         run->stage = "logits";
         clmoe__gemm_launch(run, &layer->router, &router);
         run->stage = NULL;
     }
-    const clmoe_select_io select = {.struct_size = sizeof select, .tokens = io->tokens, .token_count = io->token_count,
-                                    .logits = p->logits, .index = p->index, .weight = p->weight};
+    const clmoe_select_io select = {.struct_size = sizeof select,
+                                    .tokens = io->tokens,
+                                    .token_count = io->token_count,
+                                    .logits = p->logits,
+                                    .index = p->index,
+                                    .weight = p->weight};
     clmoe__select_launch(run, layer->select, &select);
 }
 
 static void launch_dispatch(clmoe__run *run, pass *p) {
     const clmoe_io *io = p->io;
-    const clmoe_dispatch_io dispatch = {.struct_size = sizeof dispatch, .tokens = io->tokens,
-                                        .max_rows = (uint32_t)p->arena->max_rows, .token_count = io->token_count,
-                                        .index = p->index, .plan = p->plan, .load = io->out_load,
+    const clmoe_dispatch_io dispatch = {.struct_size = sizeof dispatch,
+                                        .tokens = io->tokens,
+                                        .max_rows = (uint32_t)p->arena->max_rows,
+                                        .token_count = io->token_count,
+                                        .index = p->index,
+                                        .plan = p->plan,
+                                        .load = io->out_load,
                                         .load_accumulate = !p->first};
     clmoe__dispatch_launch(run, p->layer->dispatch, &dispatch);
 }
@@ -118,11 +133,24 @@ static void launch_experts(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const uint32_t h = layer->weights->hidden_size, i = layer->weights->experts.intermediate_size;
     const uint32_t rows = (uint32_t)p->arena->max_rows;
-    const clmoe__gemm_io up = {.tokens = p->io->tokens, .max_rows = rows, .plan = p->plan, .layout = &p->arena->plan_layout,
-                               .x = p->io->x, .x_stride = p->io->x_stride, .weight = p->weight, .operand = p->a, .y = p->h,
+    const clmoe__gemm_io up = {.tokens = p->io->tokens,
+                               .max_rows = rows,
+                               .plan = p->plan,
+                               .layout = &p->arena->plan_layout,
+                               .x = p->io->x,
+                               .x_stride = p->io->x_stride,
+                               .weight = p->weight,
+                               .operand = p->a,
+                               .y = p->h,
                                .y_stride = i};
-    const clmoe__gemm_io down = {.tokens = p->io->tokens, .max_rows = rows, .plan = p->plan, .layout = &p->arena->plan_layout,
-                                 .x = p->h, .x_stride = i, .y = p->y, .y_stride = h};
+    const clmoe__gemm_io down = {.tokens = p->io->tokens,
+                                 .max_rows = rows,
+                                 .plan = p->plan,
+                                 .layout = &p->arena->plan_layout,
+                                 .x = p->h,
+                                 .x_stride = i,
+                                 .y = p->y,
+                                 .y_stride = h};
     clmoe__gemm_launch(run, &layer->up, &up);
     clmoe__gemm_launch(run, &layer->down, &down);
 }
@@ -132,10 +160,21 @@ static void launch_shared(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const uint32_t h = layer->weights->hidden_size, i = layer->weights->shared.intermediate_size;
     const clmoe_io *io = p->io;
-    const clmoe__gemm_io up = {.tokens = io->tokens, .max_rows = io->tokens, .token_count = io->token_count, .x = io->x,
-                               .x_stride = io->x_stride, .operand = p->a, .y = p->h, .y_stride = i};
-    const clmoe__gemm_io down = {.tokens = io->tokens, .max_rows = io->tokens, .token_count = io->token_count, .x = p->h,
-                                 .x_stride = i, .y = p->a, .y_stride = h};
+    const clmoe__gemm_io up = {.tokens = io->tokens,
+                               .max_rows = io->tokens,
+                               .token_count = io->token_count,
+                               .x = io->x,
+                               .x_stride = io->x_stride,
+                               .operand = p->a,
+                               .y = p->h,
+                               .y_stride = i};
+    const clmoe__gemm_io down = {.tokens = io->tokens,
+                                 .max_rows = io->tokens,
+                                 .token_count = io->token_count,
+                                 .x = p->h,
+                                 .x_stride = i,
+                                 .y = p->a,
+                                 .y_stride = h};
     run->stage = "shared";
     clmoe__gemm_launch(run, &layer->shared_up, &up);
     clmoe__gemm_launch(run, &layer->shared_down, &down);
@@ -144,11 +183,19 @@ static void launch_shared(clmoe__run *run, pass *p) {
 
 static void launch_combine(clmoe__run *run, pass *p) {
     const clmoe_io *io = p->io;
-    const clmoe_combine_io combine = {.struct_size = sizeof combine, .tokens = io->tokens, .accumulate = io->accumulate,
-                                      .token_count = io->token_count, .y = p->y,
-                                      .slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4), .index = p->index,
-                                      .weight = p->weight, .x = io->x, .x_stride = io->x_stride, .shared = p->a,
-                                      .out = io->out, .out_stride = io->out_stride};
+    const clmoe_combine_io combine = {.struct_size = sizeof combine,
+                                      .tokens = io->tokens,
+                                      .accumulate = io->accumulate,
+                                      .token_count = io->token_count,
+                                      .y = p->y,
+                                      .slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4),
+                                      .index = p->index,
+                                      .weight = p->weight,
+                                      .x = io->x,
+                                      .x_stride = io->x_stride,
+                                      .shared = p->a,
+                                      .out = io->out,
+                                      .out_stride = io->out_stride};
     clmoe__combine_launch(run, p->layer->combine, &combine);
 }
 
@@ -158,7 +205,9 @@ static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io,
     p.plan = at(memory, arena->plan);
     p.logits = present(&io->logits) ? io->logits : at(memory, arena->logits);
     p.index = present(&io->index) ? io->index : present(&io->out_index) ? io->out_index : at(memory, arena->index);
-    p.weight = present(&io->weight) ? io->weight : present(&io->out_weight) ? io->out_weight : at(memory, arena->weight);
+    p.weight = present(&io->weight)       ? io->weight
+               : present(&io->out_weight) ? io->out_weight
+                                          : at(memory, arena->weight);
     p.a = at(memory, arena->a);
     p.h = at(memory, arena->h);
     p.y = at(memory, arena->y);
@@ -177,7 +226,8 @@ static void move_by(clmoe_buffer *buffer, uint64_t bytes) {
 
 /* The caller's io from token `begin` on. */
 static clmoe_io pass_io(const clmoe_layer *layer, const clmoe_io *io, uint32_t begin, uint32_t tokens) {
-    const uint64_t x_size = clmoe__format_bytes(layer->desc.x_format), out_size = clmoe__format_bytes(layer->desc.out_format);
+    const uint64_t x_size = clmoe__format_bytes(layer->desc.x_format),
+                   out_size = clmoe__format_bytes(layer->desc.out_format);
     const uint64_t slots = (uint64_t)begin * layer->slots * 4;
     clmoe_io part = *io;
     part.tokens = tokens;
@@ -211,12 +261,13 @@ static clmoe_status pass_tokens(const clmoe__run *run, const clmoe_layer *layer,
         clmoe__arena arena;
         clmoe__arena_layout(layer, 1, &arena);
         return clmoe__fail(run->error, CLMOE_OUT_OF_DEVICE_MEMORY, "workspace",
-                           "one token needs a workspace of %llu bytes, the limit is %llu", (unsigned long long)arena.total,
-                           (unsigned long long)limit);
+                           "one token needs a workspace of %llu bytes, the limit is %llu",
+                           (unsigned long long)arena.total, (unsigned long long)limit);
     }
     if (fit < tokens && layer->desc.routing.method == CLMOE_EXPERT_CHOICE)
         return clmoe__fail(run->error, CLMOE_UNSUPPORTED, "io.tokens",
-                           "expert choice looks at all tokens at once: %u tokens do not fit in one pass of %u", tokens, fit);
+                           "expert choice looks at all tokens at once: %u tokens do not fit in one pass of %u", tokens,
+                           fit);
     *size = (uint32_t)clmoe__div_up(tokens, clmoe__div_up(tokens, fit));
     return CLMOE_OK;
 }

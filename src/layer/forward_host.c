@@ -18,8 +18,8 @@ static clmoe_status grow(clmoe_context *context, clmoe__block *block, uint64_t b
 }
 
 /* Copies one chunk of tokens in, runs it, copies it out. */
-static clmoe_status run_chunk(clmoe_layer *layer, const void *x, uint64_t x_bytes, void *y, uint64_t y_bytes, uint32_t tokens,
-                              clmoe_error *error) {
+static clmoe_status run_chunk(clmoe_layer *layer, const void *x, uint64_t x_bytes, void *y, uint64_t y_bytes,
+                              uint32_t tokens, clmoe_error *error) {
     clmoe__host_lane *lane = &layer->host;
     clmoe_io io;
     clmoe_io_default(&io, sizeof io);
@@ -39,12 +39,13 @@ static clmoe_status run_chunk(clmoe_layer *layer, const void *x, uint64_t x_byte
 static clmoe_status forward_locked(clmoe_layer *layer, const unsigned char *x, uint32_t tokens, unsigned char *y,
                                    clmoe_error *error) {
     const uint64_t h = layer->weights->hidden_size;
-    const uint64_t x_row = h * clmoe__format_bytes(layer->desc.x_format), y_row = h * clmoe__format_bytes(layer->desc.out_format);
+    const uint64_t x_row = h * clmoe__format_bytes(layer->desc.x_format),
+                   y_row = h * clmoe__format_bytes(layer->desc.out_format);
     const uint64_t fit = layer->context->device.max_alloc_bytes / clmoe__max(x_row, y_row);
     const uint32_t chunk = (uint32_t)clmoe__max(1, clmoe__min(tokens, fit));
     if (chunk < tokens && layer->desc.routing.method == CLMOE_EXPERT_CHOICE)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, "tokens", "expert choice looks at all tokens at once: %u exceed a buffer",
-                           tokens);
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, "tokens",
+                           "expert choice looks at all tokens at once: %u exceed a buffer", tokens);
     TRY(open_lane(layer, error));
     TRY(grow(layer->context, &layer->host.x, chunk * x_row, error));
     TRY(grow(layer->context, &layer->host.out, chunk * y_row, error));

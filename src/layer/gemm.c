@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#define DENSE_CHUNK_TILES 8 /* tiles a work-group does when one group must be shared by all cores */
-#define GPU_GROUP 64        /* work-items of gemm_gpu.cl */
+#define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
+#define GPU_GROUP         64 /* work-items of gemm_gpu.cl */
 
 static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
 
@@ -23,7 +23,8 @@ static void activation_options(const clmoe_activation *activation, clmoe__option
 static clmoe_status create_gather(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
                                   clmoe_error *error) {
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHTED=%d -DSLOTS=%u",
+    clmoe__options_add(&options,
+                       " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHTED=%d -DSLOTS=%u",
                        spec->x_format, context->device.vector_width, gemm->choice.tile_rows, gemm->matrix->arithmetic,
                        spec->weighted, spec->slots);
     return clmoe__kernel_create(context, "gather.cl", "gather", &options, "gather", &gemm->gather, error);
@@ -37,8 +38,8 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
     clmoe__options_add(&options, " -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHT_FORMAT=%u -DBIAS=%d", gemm->choice.tile_rows,
                        matrix->arithmetic, matrix->format, matrix->bias.mem != NULL);
     if (cpu) {
-        clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes, gemm->choice.variant->micro,
-                           gemm->choice.prefetch);
+        clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
+                           gemm->choice.variant->micro, gemm->choice.prefetch);
     } else {
         clmoe__options_add(&options, " -DPANEL_LANES=%u -DX_FORMAT=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.lanes,
                            spec->x_is_operand ? (uint32_t)CLMOE_F32 : spec->x_format, spec->weighted,
@@ -61,7 +62,8 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     gemm->x_is_operand = spec->x_is_operand;
     gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
     gemm->y_bytes = clmoe__format_bytes(spec->y_format);
-    if (spec->y_is_operand) gemm->y_bytes = is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4;
+    if (spec->y_is_operand)
+        gemm->y_bytes = is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4;
     clmoe_status status = CLMOE_OK;
     if (clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);
     if (status == CLMOE_OK) status = create_multiply(context, spec, gemm, error);

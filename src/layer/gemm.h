@@ -45,10 +45,11 @@ typedef struct clmoe__gemm_io {
 
 /* The best variant for these weights that passes device facts and self-test. `refused` receives why better ones did not,
  * a line each. (gemm_choose.c) */
-clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic, clmoe__gemm_choice *choice,
-                                char *refused, size_t capacity, clmoe_error *error);
+clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
+                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
 /* The arithmetic AUTO stands for. */
-clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic, clmoe_error *error);
+clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic,
+                                      clmoe_error *error);
 /* Runs a small product through a variant, packing included, and compares with double precision. (self_test.c) */
 clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                    uint32_t arithmetic, int *passed, clmoe_error *error);

@@ -33,8 +33,8 @@ static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_varian
     return CLMOE_OK;
 }
 
-clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic, clmoe__gemm_choice *choice,
-                                char *refused, size_t capacity, clmoe_error *error) {
+clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
+                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
     refused[0] = '\0';
     for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL; i++) {
         const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
@@ -44,15 +44,17 @@ clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_
         if (why == NULL) return CLMOE_OK;
         note(refused, capacity, variant->name, why);
     }
-    return clmoe__fail(error, CLMOE_NO_VARIANT, NULL, "no grouped GEMM for format %u, arithmetic %u: %s", format, arithmetic,
-                       refused);
+    return clmoe__fail(error, CLMOE_NO_VARIANT, NULL, "no grouped GEMM for format %u, arithmetic %u: %s", format,
+                       arithmetic, refused);
 }
 
-clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic, clmoe_error *error) {
+clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic,
+                                      clmoe_error *error) {
     if (*arithmetic != CLMOE_ARITHMETIC_AUTO) return CLMOE_OK;
     *arithmetic = CLMOE_ARITHMETIC_F32;
     if (format != CLMOE_BF16) return CLMOE_OK;
-    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL; i++) { /* variants made for bf16 arithmetic are hardware's */
+    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL;
+         i++) { /* variants made for bf16 arithmetic are hardware's */
         const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
         if (variant->arithmetic != CLMOE_ARITHMETIC_BF16) continue;
         const char *why = NULL;

@@ -19,8 +19,11 @@ struct clmoe_grouped_gemm {
 static const clmoe__matrix_names names = {"gate", "gate_bias", "weight", "bias"};
 
 void clmoe_grouped_gemm_desc_default(clmoe_grouped_gemm_desc *desc, size_t struct_size) {
-    clmoe_grouped_gemm_desc defaults = {.struct_size = sizeof defaults, .num_groups = 1, .weight_format = CLMOE_F32,
-                                        .x_format = CLMOE_F32, .y_format = CLMOE_F32};
+    clmoe_grouped_gemm_desc defaults = {.struct_size = sizeof defaults,
+                                        .num_groups = 1,
+                                        .weight_format = CLMOE_F32,
+                                        .x_format = CLMOE_F32,
+                                        .y_format = CLMOE_F32};
     defaults.activation = clmoe__activation_default;
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
 }
@@ -33,8 +36,8 @@ void clmoe_grouped_gemm_io_default(clmoe_grouped_gemm_io *io, size_t struct_size
 static int is_gated(const clmoe_grouped_gemm_desc *desc) { return desc->activate && desc->activation.gated; }
 
 static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm_desc *desc, clmoe_error *error) {
-    REQUIRE(desc->num_groups >= 1 && desc->num_groups <= 1024, error, "num_groups", "num_groups is %u, expected 1..1024",
-            desc->num_groups);
+    REQUIRE(desc->num_groups >= 1 && desc->num_groups <= 1024, error, "num_groups",
+            "num_groups is %u, expected 1..1024", desc->num_groups);
     REQUIRE(desc->in_features >= 1 && desc->in_features <= MAX_FEATURES, error, "in_features",
             "in_features is %u, expected 1..%u", desc->in_features, MAX_FEATURES);
     REQUIRE(desc->out_features >= 1 && desc->out_features <= MAX_FEATURES, error, "out_features",
@@ -48,7 +51,8 @@ static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
     return clmoe__projection_check(context, desc->num_groups, desc->in_features, desc->out_features, is_gated(desc),
-                                   desc->gate_up, &desc->gate, &desc->weight, &desc->gate_bias, &desc->bias, &names, error);
+                                   desc->gate_up, &desc->gate, &desc->weight, &desc->gate_bias, &desc->bias, &names,
+                                   error);
 }
 
 static clmoe_status create_matrix(clmoe_grouped_gemm *made, clmoe_error *error) {
@@ -57,18 +61,22 @@ static clmoe_status create_matrix(clmoe_grouped_gemm *made, clmoe_error *error) 
     uint32_t arithmetic = desc->arithmetic;
     char refused[512];
     if (arithmetic == CLMOE_ARITHMETIC_BF16 && desc->weight_format != CLMOE_BF16)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic", "bf16 arithmetic needs weights in CLMOE_BF16, not %u",
-                           desc->weight_format);
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic",
+                           "bf16 arithmetic needs weights in CLMOE_BF16, not %u", desc->weight_format);
     TRY(clmoe__arithmetic_choose(context, desc->weight_format, &arithmetic, error));
     TRY(clmoe__gemm_choose(context, desc->weight_format, arithmetic, &made->choice, refused, sizeof refused, error));
     static const char *const arithmetics[] = {"", "f32", "bf16"};
     snprintf(made->name, sizeof made->name, "%s (%s arithmetic)", made->choice.variant->name, arithmetics[arithmetic]);
-    made->matrix = (clmoe__matrix){.groups = desc->num_groups, .in_features = desc->in_features,
-                                   .out_features = desc->out_features, .gated = is_gated(desc),
-                                   .format = desc->weight_format, .arithmetic = arithmetic, .lanes = made->choice.lanes};
+    made->matrix = (clmoe__matrix){.groups = desc->num_groups,
+                                   .in_features = desc->in_features,
+                                   .out_features = desc->out_features,
+                                   .gated = is_gated(desc),
+                                   .format = desc->weight_format,
+                                   .arithmetic = arithmetic,
+                                   .lanes = made->choice.lanes};
     clmoe__packer packer = {context, {0}, NULL, NULL};
-    const clmoe_status status = clmoe__projection_create(&packer, &made->matrix, desc->gate_up, &desc->gate, &desc->weight,
-                                                         &desc->gate_bias, &desc->bias, &names, error);
+    const clmoe_status status = clmoe__projection_create(&packer, &made->matrix, desc->gate_up, &desc->gate,
+                                                         &desc->weight, &desc->gate_bias, &desc->bias, &names, error);
     clmoe__packer_destroy(&packer);
     return status;
 }
@@ -82,8 +90,16 @@ static void launch_warm(clmoe__run *run, void *stage) {
 
 static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     const clmoe_grouped_gemm_desc *desc = &made->desc;
-    clmoe__gemm_spec spec = {&made->matrix, desc->activate ? &made->desc.activation : NULL, &made->choice, desc->x_format,
-                             desc->y_format, 0, 0, desc->slots, 0, "gemm"};
+    clmoe__gemm_spec spec = {&made->matrix,
+                             desc->activate ? &made->desc.activation : NULL,
+                             &made->choice,
+                             desc->x_format,
+                             desc->y_format,
+                             0,
+                             0,
+                             desc->slots,
+                             0,
+                             "gemm"};
     TRY(clmoe__gemm_create(made->context, &spec, &made->plain, error));
     spec.weighted = 1;
     if (desc->slots > 0) TRY(clmoe__gemm_create(made->context, &spec, &made->weighted, error));
@@ -114,7 +130,9 @@ clmoe_status clmoe_grouped_gemm_create(clmoe_context *context, const clmoe_group
     return CLMOE_OK;
 }
 
-uint32_t clmoe_grouped_gemm_tile_rows(const clmoe_grouped_gemm *gemm) { return gemm != NULL ? gemm->choice.tile_rows : 0; }
+uint32_t clmoe_grouped_gemm_tile_rows(const clmoe_grouped_gemm *gemm) {
+    return gemm != NULL ? gemm->choice.tile_rows : 0;
+}
 
 const char *clmoe_grouped_gemm_variant(const clmoe_grouped_gemm *gemm) { return gemm != NULL ? gemm->name : ""; }
 
@@ -130,9 +148,11 @@ void clmoe_grouped_gemm_destroy(clmoe_grouped_gemm *gemm) {
 
 /* The plan's layout as the dispatch that wrote it had it; parts behind slot_row do not matter here. */
 static void plan_layout(const clmoe_grouped_gemm *gemm, const clmoe_grouped_gemm_io *io, clmoe_plan_layout *layout) {
-    const clmoe_dispatch_desc dispatch = {.struct_size = sizeof dispatch, .num_classes = gemm->desc.num_groups,
+    const clmoe_dispatch_desc dispatch = {.struct_size = sizeof dispatch,
+                                          .num_classes = gemm->desc.num_groups,
                                           .slots = gemm->desc.slots > 0 ? gemm->desc.slots : 1,
-                                          .local_experts = gemm->desc.num_groups, .tile_rows = gemm->choice.tile_rows};
+                                          .local_experts = gemm->desc.num_groups,
+                                          .tile_rows = gemm->choice.tile_rows};
     clmoe__plan_layout(&dispatch, io->tokens, io->max_rows, layout);
 }
 
@@ -143,7 +163,8 @@ static clmoe_status check_io(clmoe_grouped_gemm *gemm, clmoe_grouped_gemm_io *io
     const clmoe_context *context = gemm->context;
     const int planned = io->plan.kind != CLMOE_BUFFER_NONE, any = io->tokens != 0;
     const uint64_t slots = desc->slots > 0 ? desc->slots : 1;
-    REQUIRE(planned || desc->num_groups == 1, error, "io.plan", "plan is absent, but there are %u groups", desc->num_groups);
+    REQUIRE(planned || desc->num_groups == 1, error, "io.plan", "plan is absent, but there are %u groups",
+            desc->num_groups);
     REQUIRE(io->tokens * slots <= INT32_MAX && io->max_rows <= INT32_MAX, error, "io.tokens",
             "tokens is %u, max_rows %u: expected fewer than 2^31 rows", io->tokens, io->max_rows);
     TRY(clmoe__stride_check(&io->x_stride, desc->in_features, "io.x_stride", error));
@@ -158,10 +179,11 @@ static clmoe_status check_io(clmoe_grouped_gemm *gemm, clmoe_grouped_gemm_io *io
     const uint64_t x_rows = planned && desc->slots == 0 ? inner->max_rows : io->tokens;
     const uint32_t x_bytes = clmoe__format_bytes(desc->x_format), y_bytes = clmoe__format_bytes(desc->y_format);
     TRY(clmoe__buffer_check(context, &io->token_count, 4, 4, 0, "io.token_count", error));
-    TRY(clmoe__buffer_check(context, &io->x, clmoe__rows_bytes(x_rows, desc->in_features, io->x_stride, x_bytes), x_bytes, any,
-                            "io.x", error));
-    TRY(clmoe__buffer_check(context, &io->y, clmoe__rows_bytes(inner->max_rows, desc->out_features, io->y_stride, y_bytes),
-                            y_bytes, any, "io.y", error));
+    TRY(clmoe__buffer_check(context, &io->x, clmoe__rows_bytes(x_rows, desc->in_features, io->x_stride, x_bytes),
+                            x_bytes, any, "io.x", error));
+    TRY(clmoe__buffer_check(context, &io->y,
+                            clmoe__rows_bytes(inner->max_rows, desc->out_features, io->y_stride, y_bytes), y_bytes, any,
+                            "io.y", error));
     REQUIRE(io->weight.kind == CLMOE_BUFFER_NONE || (planned && desc->slots > 0), error, "io.weight",
             "weight needs a plan and slots > 0");
     TRY(clmoe__buffer_check(context, &io->weight, io->tokens * slots * 4, 4, 0, "io.weight", error));
@@ -188,7 +210,8 @@ clmoe_status clmoe_grouped_gemm_enqueue(clmoe_grouped_gemm *gemm, clmoe_workspac
     clmoe__gemm *variant = taken.weight.kind != CLMOE_BUFFER_NONE ? &gemm->weighted : &gemm->plain;
     clmoe__run run;
     TRY(clmoe__run_begin(&run, gemm->context, workspace, queue, n_wait, wait, error));
-    const uint64_t operand_bytes = clmoe__gemm_gathers(variant) ? clmoe__gemm_operand_bytes(variant, inner.max_rows) : 0;
+    const uint64_t operand_bytes =
+        clmoe__gemm_gathers(variant) ? clmoe__gemm_operand_bytes(variant, inner.max_rows) : 0;
     if (operand_bytes != 0) clmoe__run_arena(&run, operand_bytes, &inner.operand);
     if (inner.tokens != 0) clmoe__gemm_launch(&run, variant, &inner);
     return clmoe__run_end(&run, done);

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 
 void clmoe_layer_desc_default(clmoe_layer_desc *desc, size_t struct_size) {
-    clmoe_layer_desc defaults = {.struct_size = sizeof defaults, .x_format = CLMOE_F32, .out_format = CLMOE_F32,
-                                 .routed_scale = 1.0f, .shared_scale = 1.0f};
+    clmoe_layer_desc defaults = {.struct_size = sizeof defaults,
+                                 .x_format = CLMOE_F32,
+                                 .out_format = CLMOE_F32,
+                                 .routed_scale = 1.0f,
+                                 .shared_scale = 1.0f};
     clmoe_routing_default(&defaults.routing, sizeof defaults.routing);
     defaults.activation = defaults.shared_activation = clmoe__activation_default;
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
@@ -15,14 +18,15 @@ void clmoe_layer_desc_default(clmoe_layer_desc *desc, size_t struct_size) {
 static clmoe_status check_share(const clmoe_layer_desc *desc, const clmoe_weights *weights, clmoe_error *error) {
     const uint32_t experts = desc->routing.num_experts, held = weights->experts.num_experts;
     const uint32_t local = desc->local_experts != 0 ? desc->local_experts : experts;
-    REQUIRE(desc->first_expert < experts, error, "first_expert", "first_expert is %u, expected 0..%u", desc->first_expert,
-            experts - 1);
+    REQUIRE(desc->first_expert < experts, error, "first_expert", "first_expert is %u, expected 0..%u",
+            desc->first_expert, experts - 1);
     REQUIRE(local <= experts - desc->first_expert, error, "local_experts",
             "local_experts is %u, expected 0..%u (num_experts %u from first_expert %u on)", local,
             experts - desc->first_expert, experts, desc->first_expert);
     REQUIRE(local == held, error, "local_experts", "this share has %u experts, but the weights hold %u", local, held);
     REQUIRE(desc->omit_shared <= 1, error, "omit_shared", "omit_shared is %u, expected 0 or 1", desc->omit_shared);
-    REQUIRE(desc->allow_variance <= 1, error, "allow_variance", "allow_variance is %u, expected 0 or 1", desc->allow_variance);
+    REQUIRE(desc->allow_variance <= 1, error, "allow_variance", "allow_variance is %u, expected 0 or 1",
+            desc->allow_variance);
     return CLMOE_OK;
 }
 
@@ -50,27 +54,38 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
 }
 
 /* Up and down projection of one set of experts; slots 0: the shared experts, which see every token. */
-static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation, uint32_t slots,
-                               const char *up_stage, const char *down_stage, clmoe__gemm *up, clmoe__gemm *down,
-                               clmoe_error *error) {
-    clmoe__gemm_spec spec = {.matrix = &ffn->up, .activation = activation, .choice = &layer->weights->choice,
-                             .x_format = layer->desc.x_format, .y_is_operand = 1, .slots = slots, .stage = up_stage};
+static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation,
+                               uint32_t slots, const char *up_stage, const char *down_stage, clmoe__gemm *up,
+                               clmoe__gemm *down, clmoe_error *error) {
+    clmoe__gemm_spec spec = {.matrix = &ffn->up,
+                             .activation = activation,
+                             .choice = &layer->weights->choice,
+                             .x_format = layer->desc.x_format,
+                             .y_is_operand = 1,
+                             .slots = slots,
+                             .stage = up_stage};
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
-    const clmoe__gemm_spec down_spec = {.matrix = &ffn->down, .choice = &layer->weights->choice, .y_format = CLMOE_F32,
-                                        .x_is_operand = 1, .stage = down_stage};
+    const clmoe__gemm_spec down_spec = {.matrix = &ffn->down,
+                                        .choice = &layer->weights->choice,
+                                        .y_format = CLMOE_F32,
+                                        .x_is_operand = 1,
+                                        .stage = down_stage};
     return clmoe__gemm_create(layer->context, &down_spec, down, error);
 }
 
 static clmoe_status create_gemms(clmoe_layer *layer, clmoe_error *error) {
     const clmoe_weights *weights = layer->weights;
     if (weights->has_router) {
-        const clmoe__gemm_spec router = {.matrix = &weights->router, .choice = &weights->router_choice,
-                                         .x_format = layer->desc.x_format, .y_format = CLMOE_F32, .stage = "logits"};
+        const clmoe__gemm_spec router = {.matrix = &weights->router,
+                                         .choice = &weights->router_choice,
+                                         .x_format = layer->desc.x_format,
+                                         .y_format = CLMOE_F32,
+                                         .stage = "logits"};
         TRY(clmoe__gemm_create(layer->context, &router, &layer->router, error));
     }
-    TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->slots, "up", "down", &layer->up, &layer->down,
-                   error));
+    TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->slots, "up", "down", &layer->up,
+                   &layer->down, error));
     if (!layer->has_shared) return CLMOE_OK;
     return create_ffn(layer, &weights->shared, &layer->desc.shared_activation, 0, "shared up", "shared down",
                       &layer->shared_up, &layer->shared_down, error);
@@ -115,8 +130,8 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     layer->host.mutex = clmoe__mutex_create();
     if (layer->host.mutex == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a mutex");
     TRY(create_gemms(layer, error));
-    TRY(clmoe__select_create(context, &layer->desc.routing, weights->select_bias.block.mem, weights->expert_scale.block.mem,
-                             &layer->select, error));
+    TRY(clmoe__select_create(context, &layer->desc.routing, weights->select_bias.block.mem,
+                             weights->expert_scale.block.mem, &layer->select, error));
     clmoe_dispatch_desc_default(&layer->dispatch_desc, sizeof layer->dispatch_desc);
     layer->dispatch_desc.num_classes = layer->classes;
     layer->dispatch_desc.slots = layer->slots;
@@ -126,7 +141,8 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     TRY(clmoe_dispatch_create(context, &layer->dispatch_desc, &layer->dispatch, error));
     TRY(create_combine(layer, error));
     const clmoe__options options = {{0}, 0};
-    TRY(clmoe__kernel_create(context, "token_count.cl", "token_count", &options, "token count", &layer->pass_count, error));
+    TRY(clmoe__kernel_create(context, "token_count.cl", "token_count", &options, "token count", &layer->pass_count,
+                             error));
     TRY(clmoe__warm(context, launch_warm, layer, error));
     return clmoe__layer_description(layer, error);
 }

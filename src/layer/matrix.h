@@ -54,7 +54,7 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
 /* What packing a set of matrices needs: at most 64 MiB of staging, and whom to tell. (pack.c) */
 typedef struct clmoe__packer {
     clmoe_context *context;
-    clmoe__block staging; /* starts empty */
+    clmoe__block staging;                                              /* starts empty */
     void (*released)(void *user, const char *tensor, uint32_t expert); /* may be NULL */
     void *released_user;
 } clmoe__packer;
@@ -65,6 +65,7 @@ clmoe_status clmoe__projection_create(clmoe__packer *packer, clmoe__matrix *matr
                                       const clmoe_tensor *up_bias, const clmoe__matrix_names *names,
                                       clmoe_error *error);
 /* Packs one part and its bias; tensors were checked. Finished when it returns. */
-clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *part, clmoe_error *error);
+clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *part,
+                         clmoe_error *error);
 
 #endif

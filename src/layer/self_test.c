@@ -6,8 +6,8 @@
 #include "gemm.h"
 #include "opencl/private_run.h"
 
-#define TEST_K 71
-#define TEST_N 45
+#define TEST_K          71
+#define TEST_N          45
 #define TEST_ROWS_EXTRA 3 /* beyond one full tile */
 
 typedef struct fixture {
@@ -47,7 +47,8 @@ static clmoe_status prepare(clmoe_context *context, const clmoe__gemm_choice *ch
 static clmoe_status execute(clmoe_context *context, fixture *f, clmoe_error *error) {
     const uint64_t x_bytes = clmoe__round_up(sizeof(float) * f->rows * TEST_K, 256);
     const uint64_t y_bytes = clmoe__round_up(sizeof(float) * f->rows * TEST_N, 256);
-    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, f->rows), &f->memory, error));
+    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, f->rows), &f->memory,
+                          error));
     clmoe__gemm_io io = {0};
     io.tokens = io.max_rows = f->rows;
     io.x = clmoe_cl_mem(f->memory.mem, 0);

@@ -17,8 +17,8 @@ clmoe_status clmoe__vector_create(clmoe_context *context, const clmoe_tensor *te
 void clmoe__vector_destroy(clmoe_context *context, clmoe__vector *vector);
 /* Checks what can be said of a tensor without reading it: exactly one source, format, layout, strides no smaller than
  * the rows they step over, reserved fields 0; device sources large enough. Absent is legal unless required. */
-clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
-                                 uint64_t columns, int required, const char *name, clmoe_error *error);
+clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                 uint64_t rows, uint64_t columns, int required, const char *name, clmoe_error *error);
 int clmoe__tensor_present(const clmoe_tensor *tensor);
 
 /* Like select_create, with vectors that somebody else owns (a clmoe_weights); NULL mem = absent. The public create

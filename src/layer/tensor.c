@@ -42,7 +42,8 @@ static clmoe_status check_lists(const clmoe_context *context, const clmoe_tensor
         REQUIRE(tensor->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
     }
     for (uint32_t e = 0; tensor->buffer_list != NULL && e < experts; e++) {
-        TRY(clmoe__buffer_check(context, &tensor->buffer_list[e], bytes, clmoe__format_bytes(tensor->format), 1, name, error));
+        TRY(clmoe__buffer_check(context, &tensor->buffer_list[e], bytes, clmoe__format_bytes(tensor->format), 1, name,
+                                error));
     }
     return CLMOE_OK;
 }

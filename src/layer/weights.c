@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define MAX_EXPERTS 1024u
+#define MAX_EXPERTS  1024u
 #define MAX_FEATURES (1u << 20)
 
 static const clmoe__matrix_names expert_names = {"experts.gate", "experts.gate_bias", "experts.up", "experts.up_bias"};
@@ -21,26 +21,27 @@ void clmoe_weights_desc_default(clmoe_weights_desc *desc, size_t struct_size) {
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
 }
 
-static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn, uint32_t hidden_size, const char *name,
-                              const clmoe__matrix_names *up, const clmoe__matrix_names *down, clmoe_error *error) {
+static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn, uint32_t hidden_size,
+                              const char *name, const clmoe__matrix_names *up, const clmoe__matrix_names *down,
+                              clmoe_error *error) {
     REQUIRE(ffn->intermediate_size >= 1 && ffn->intermediate_size <= MAX_FEATURES, error, name,
             "%s.intermediate_size is %u, expected 1..%u", name, ffn->intermediate_size, MAX_FEATURES);
-    REQUIRE(ffn->num_experts >= 1 && ffn->num_experts <= MAX_EXPERTS, error, name, "%s.num_experts is %u, expected 1..%u",
-            name, ffn->num_experts, MAX_EXPERTS);
+    REQUIRE(ffn->num_experts >= 1 && ffn->num_experts <= MAX_EXPERTS, error, name,
+            "%s.num_experts is %u, expected 1..%u", name, ffn->num_experts, MAX_EXPERTS);
     REQUIRE(ffn->gated <= 1, error, name, "%s.gated is %u, expected 0 or 1", name, ffn->gated);
     for (int i = 0; i < 8; i++) REQUIRE(ffn->reserved[i] == 0, error, name, "%s.reserved is not 0", name);
     TRY(clmoe__projection_check(context, ffn->num_experts, hidden_size, ffn->intermediate_size, (int)ffn->gated,
                                 ffn->gate_up, &ffn->gate, &ffn->up, &ffn->gate_bias, &ffn->up_bias, up, error));
-    return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, hidden_size, 0, 0, &absent, &ffn->down,
-                                   &absent, &ffn->down_bias, down, error);
+    return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, hidden_size, 0, 0, &absent,
+                                   &ffn->down, &absent, &ffn->down_bias, down, error);
 }
 
 static clmoe_status check_router(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
     const uint32_t classes = desc->num_classes;
     const int any = clmoe__tensor_present(&desc->router) || clmoe__tensor_present(&desc->router_bias) ||
                     clmoe__tensor_present(&desc->select_bias) || clmoe__tensor_present(&desc->expert_scale);
-    REQUIRE(classes <= MAX_EXPERTS && (classes >= 1 || !any), error, "num_classes", "num_classes is %u, expected %d..%u",
-            classes, any, MAX_EXPERTS);
+    REQUIRE(classes <= MAX_EXPERTS && (classes >= 1 || !any), error, "num_classes",
+            "num_classes is %u, expected %d..%u", classes, any, MAX_EXPERTS);
     REQUIRE(clmoe__tensor_present(&desc->router) || !clmoe__tensor_present(&desc->router_bias), error, "router_bias",
             "router_bias is given without router");
     TRY(clmoe__tensor_check(context, &desc->router, 1, classes, desc->hidden_size, 0, "router", error));
@@ -74,8 +75,8 @@ static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_weights *weights
                              const clmoe__matrix_names *up, const clmoe__matrix_names *down, clmoe__ffn *ffn,
                              clmoe_error *error) {
     const uint32_t h = weights->hidden_size, i = from->intermediate_size, lanes = weights->choice.lanes;
-    const clmoe__matrix shape = {.groups = from->num_experts, .format = weights->format,
-                                 .arithmetic = weights->arithmetic, .lanes = lanes};
+    const clmoe__matrix shape = {
+        .groups = from->num_experts, .format = weights->format, .arithmetic = weights->arithmetic, .lanes = lanes};
     ffn->num_experts = from->num_experts;
     ffn->intermediate_size = i;
     ffn->gated = (int)from->gated;
@@ -83,9 +84,10 @@ static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_weights *weights
     ffn->up.in_features = ffn->down.out_features = h;
     ffn->up.out_features = ffn->down.in_features = i;
     ffn->up.gated = ffn->gated;
-    TRY(clmoe__projection_create(packer, &ffn->up, from->gate_up, &from->gate, &from->up, &from->gate_bias, &from->up_bias,
-                                 up, error));
-    return clmoe__projection_create(packer, &ffn->down, 0, &absent, &from->down, &absent, &from->down_bias, down, error);
+    TRY(clmoe__projection_create(packer, &ffn->up, from->gate_up, &from->gate, &from->up, &from->gate_bias,
+                                 &from->up_bias, up, error));
+    return clmoe__projection_create(packer, &ffn->down, 0, &absent, &from->down, &absent, &from->down_bias, down,
+                                    error);
 }
 
 static clmoe_status pack_router(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
@@ -93,8 +95,11 @@ static clmoe_status pack_router(clmoe__packer *packer, clmoe_weights *weights, c
     char refused[512];
     TRY(clmoe__gemm_choose(weights->context, CLMOE_F32, CLMOE_ARITHMETIC_F32, &weights->router_choice, refused,
                            sizeof refused, error));
-    weights->router = (clmoe__matrix){.groups = 1, .in_features = desc->hidden_size, .out_features = desc->num_classes,
-                                      .format = CLMOE_F32, .arithmetic = CLMOE_ARITHMETIC_F32,
+    weights->router = (clmoe__matrix){.groups = 1,
+                                      .in_features = desc->hidden_size,
+                                      .out_features = desc->num_classes,
+                                      .format = CLMOE_F32,
+                                      .arithmetic = CLMOE_ARITHMETIC_F32,
                                       .lanes = weights->router_choice.lanes};
     TRY(clmoe__projection_create(packer, &weights->router, 0, &absent, &desc->router, &absent, &desc->router_bias,
                                  &router_names, error));
@@ -109,22 +114,27 @@ static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc,
     weights->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : desc->experts.up.format;
     weights->arithmetic = desc->arithmetic;
     if (weights->arithmetic == CLMOE_ARITHMETIC_BF16 && weights->format != CLMOE_BF16)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic", "bf16 arithmetic needs weights in CLMOE_BF16, format is %u",
-                           weights->format);
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic",
+                           "bf16 arithmetic needs weights in CLMOE_BF16, format is %u", weights->format);
     TRY(clmoe__arithmetic_choose(context, weights->format, &weights->arithmetic, error));
     TRY(clmoe__gemm_choose(context, weights->format, weights->arithmetic, &weights->choice, weights->refused,
                            sizeof weights->refused, error));
     clmoe__packer packer = {context, {0}, desc->released, desc->released_user};
-    clmoe_status status = pack_ffn(&packer, weights, &desc->experts, &expert_names, &expert_down_names, &weights->experts, error);
+    clmoe_status status =
+        pack_ffn(&packer, weights, &desc->experts, &expert_names, &expert_down_names, &weights->experts, error);
     if (status == CLMOE_OK && desc->shared.intermediate_size != 0)
         status = pack_ffn(&packer, weights, &desc->shared, &shared_names, &shared_down_names, &weights->shared, error);
     if (status == CLMOE_OK && clmoe__tensor_present(&desc->router)) status = pack_router(&packer, weights, desc, error);
     clmoe__packer_destroy(&packer);
     if (status != CLMOE_OK) return status;
-    TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias, error));
-    TRY(clmoe__vector_create(context, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale, error));
-    TRY(clmoe__vector_create(context, &desc->shared_gate, desc->hidden_size, "shared_gate", &weights->shared_gate, error));
-    return clmoe__vector_create(context, &desc->output_bias, desc->hidden_size, "output_bias", &weights->output_bias, error);
+    TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias,
+                             error));
+    TRY(clmoe__vector_create(context, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale,
+                             error));
+    TRY(clmoe__vector_create(context, &desc->shared_gate, desc->hidden_size, "shared_gate", &weights->shared_gate,
+                             error));
+    return clmoe__vector_create(context, &desc->output_bias, desc->hidden_size, "output_bias", &weights->output_bias,
+                                error);
 }
 
 clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
@@ -156,9 +166,10 @@ void clmoe__weights_retain(clmoe_weights *weights) { clmoe__counter_add(&weights
 void clmoe_weights_destroy(clmoe_weights *weights) {
     if (weights == NULL || clmoe__counter_add(&weights->references, -1) != 0) return;
     clmoe_context *context = weights->context;
-    clmoe__matrix *matrices[] = {&weights->experts.up, &weights->experts.down, &weights->shared.up, &weights->shared.down,
-                                 &weights->router};
-    clmoe__vector *vectors[] = {&weights->select_bias, &weights->expert_scale, &weights->shared_gate, &weights->output_bias};
+    clmoe__matrix *matrices[] = {&weights->experts.up, &weights->experts.down, &weights->shared.up,
+                                 &weights->shared.down, &weights->router};
+    clmoe__vector *vectors[] = {&weights->select_bias, &weights->expert_scale, &weights->shared_gate,
+                                &weights->output_bias};
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) clmoe__matrix_destroy(context, matrices[i]);
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) clmoe__vector_destroy(context, vectors[i]);
     free(weights);
@@ -169,6 +180,6 @@ uint64_t clmoe_weights_bytes(const clmoe_weights *weights) {
     if (weights == NULL) return 0;
     return clmoe__matrix_bytes(&weights->experts.up) + clmoe__matrix_bytes(&weights->experts.down) +
            clmoe__matrix_bytes(&weights->shared.up) + clmoe__matrix_bytes(&weights->shared.down) +
-           clmoe__matrix_bytes(&weights->router) + weights->select_bias.block.bytes + weights->expert_scale.block.bytes +
-           weights->shared_gate.block.bytes + weights->output_bias.block.bytes;
+           clmoe__matrix_bytes(&weights->router) + weights->select_bias.block.bytes +
+           weights->expert_scale.block.bytes + weights->shared_gate.block.bytes + weights->output_bias.block.bytes;
 }

@@ -42,7 +42,8 @@ static int has_32_registers(const clmoe__device *device, uint32_t lanes) {
 
 static uint32_t cpu_tile_rows(const clmoe__device *device, uint32_t lanes) {
     for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++)
-        if (tiles[i].lanes == lanes && tiles[i].registers_32 <= has_32_registers(device, lanes)) return tiles[i].tile_rows;
+        if (tiles[i].lanes == lanes && tiles[i].registers_32 <= has_32_registers(device, lanes))
+            return tiles[i].tile_rows;
     return 6;
 }
 

@@ -15,7 +15,7 @@ typedef struct clmoe__gemm_variant {
     int micro;           /* MICRO of gemm_cpu.cl */
     uint32_t lanes;      /* required panel lanes, or 0 = any */
     uint32_t min_work_group, min_local_bytes;
-    int needs_cpu;         /* only CPU devices run it well */
+    int needs_cpu; /* only CPU devices run it well */
     int needs_avx512_bf16;
 } clmoe__gemm_variant;
 

@@ -27,9 +27,10 @@ static size_t describe_all(const clmoe_context *context, char *text, size_t capa
     clmoe__mutex_lock(context->mutex);
     for (const verdict *v = context->verdicts; v != NULL; v = v->next) {
         const size_t room = length < capacity ? capacity - length : 0;
-        const int added = snprintf(room > 0 ? text + length : NULL, room, "grouped GEMM %s, %s weights, %s arithmetic: %s\n",
-                                   v->name, formats[v->format], arithmetics[v->arithmetic],
-                                   v->passed ? "self-test passed" : "does not build or failed its self-test");
+        const int added =
+            snprintf(room > 0 ? text + length : NULL, room, "grouped GEMM %s, %s weights, %s arithmetic: %s\n", v->name,
+                     formats[v->format], arithmetics[v->arithmetic],
+                     v->passed ? "self-test passed" : "does not build or failed its self-test");
         if (added > 0) length += (size_t)added;
     }
     clmoe__mutex_unlock(context->mutex);
