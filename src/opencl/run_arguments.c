@@ -1,5 +1,6 @@
 /* The kernel of a run's next launch and its arguments. Calls clSetKernelArg of the table. */
 #include <stdio.h>
+#include <string.h>
 
 #include "run.h"
 #include "workspace.h"
@@ -18,6 +19,7 @@ void clmoe__run_kernel(clmoe__run *run, clmoe__kernel *kernel) {
     if (run->status != CLMOE_OK) return;
     run->cl_kernel = slot->opencl;
     run->workspace->group_size = slot->group_size;
+    run->workspace->slot = slot;
 }
 
 static void set_argument(clmoe__run *run, size_t size, const void *value) {
@@ -33,9 +35,24 @@ static void set_argument(clmoe__run *run, size_t size, const void *value) {
 
 void clmoe__run_mem(clmoe__run *run, cl_mem mem) { set_argument(run, sizeof mem, &mem); }
 
+/* A number whose bits are `bits`. An argument never changes its type, so equal bits are the same value. */
+static void set_number(clmoe__run *run, size_t size, const void *value, uint64_t bits) {
+    if (run->status != CLMOE_OK || run->cl_kernel == NULL) return;
+    clmoe__kernel_slot *slot = run->workspace->slot;
+    const cl_uint i = run->arg;
+    if (i < CLMOE__KNOWN_ARGUMENTS && (slot->known >> i & 1) != 0 && slot->values[i] == bits) {
+        run->arg++;
+        return;
+    }
+    set_argument(run, size, value);
+    if (i >= CLMOE__KNOWN_ARGUMENTS || run->status != CLMOE_OK) return;
+    slot->known |= (uint64_t)1 << i;
+    slot->values[i] = bits;
+}
+
 void clmoe__run_u64(clmoe__run *run, uint64_t value) {
     const cl_ulong converted = value;
-    set_argument(run, sizeof converted, &converted);
+    set_number(run, sizeof converted, &converted, value);
 }
 
 void clmoe__run_buffer(clmoe__run *run, const clmoe_buffer *buffer, size_t element_size) {
@@ -46,10 +63,12 @@ void clmoe__run_buffer(clmoe__run *run, const clmoe_buffer *buffer, size_t eleme
 
 void clmoe__run_u32(clmoe__run *run, uint32_t value) {
     const cl_uint converted = value;
-    set_argument(run, sizeof converted, &converted);
+    set_number(run, sizeof converted, &converted, value);
 }
 
 void clmoe__run_f32(clmoe__run *run, float value) {
     const cl_float converted = value;
-    set_argument(run, sizeof converted, &converted);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    set_number(run, sizeof converted, &converted, bits);
 }

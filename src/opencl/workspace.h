@@ -5,12 +5,18 @@
 
 #include "run.h"
 
+/* Numbers among a kernel's first arguments are remembered, and set again only if they change: most are the same in every
+ * forward. Buffers are always set, because a new cl_mem may have the address of an old one. */
+#define CLMOE__KNOWN_ARGUMENTS 48
+
 /* This workspace's cl_kernel of a clmoe__kernel. */
 typedef struct clmoe__kernel_slot {
     uint64_t id; /* 0: empty */
     uint64_t run; /* the last run that used it */
     cl_kernel opencl;
     size_t group_size; /* work-items a group may have, for this kernel on this device */
+    uint64_t known;    /* bit i: argument i is a number and has the value below */
+    uint64_t values[CLMOE__KNOWN_ARGUMENTS];
 } clmoe__kernel_slot;
 
 /* One launch of the last run. */
@@ -42,6 +48,7 @@ struct clmoe_workspace {
     size_t slot_capacity; /* a power of two */
     size_t slot_count;
     size_t group_size; /* of the kernel being set up */
+    clmoe__kernel_slot *slot; /* of the kernel being set up */
 
     /* What is enqueued. In-order queues need no events: `last` is then made when it is wanted, by a marker. */
     cl_event last;  /* when complete, so is everything enqueued, if not `unmarked` */
