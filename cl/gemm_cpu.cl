@@ -3,7 +3,8 @@
  * One work-item a work-group, explicit vectors, sums of a tile of up to TILE_ROWS rows x 2 vectors in registers: what a
  * compiler for CPUs turns into the loop one would write by hand. A work-group owns one panel of one expert that has rows,
  * and runs all of that expert's row tiles over it, so a panel is read from memory once; it is prefetched ahead of use.
- * Each sum runs over k in rising order whatever the tile's height, so a row's bits do not depend on its neighbours.
+ * Each sum runs over k in rising order (pairs of k with bf16 arithmetic) whatever the tile's height, so a row's bits do
+ * not depend on its neighbours.
  *
  *   global id 0   panel
  *   global id 1   n-th expert that has rows (without a plan: 0)
@@ -12,7 +13,8 @@
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
  *   TILE_ROWS     1..14: accumulators use 2 * TILE_ROWS vector registers
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16
- *   PREFETCH_BYTES  how far ahead of the panel's read position
+ *   PREFETCH_BYTES    how far ahead of the panel's read position
+ *   NEXT_PANEL_BYTES  a panel larger than this is not fetched before its turn: two must fit in the L2 cache
  * and those of panel.clh, epilogue.clh and activation.clh.
  */
 #ifndef TILE_ROWS
@@ -23,6 +25,9 @@
 #endif
 #ifndef PREFETCH_BYTES
 #define PREFETCH_BYTES 4096
+#endif
+#ifndef NEXT_PANEL_BYTES
+#define NEXT_PANEL_BYTES 393216
 #endif
 #if TILE_ROWS < 1 || TILE_ROWS > 14
 #error "TILE_ROWS must be 1 to 14"
@@ -51,8 +56,8 @@
 #define STEP(R)                                                                             \
     {                                                                                       \
         const panel_t b0 = PANEL_STEP_LOAD(b), b1 = PANEL_STEP_LOAD(b + LANES * KP);        \
-        prefetch_line(b, PREFETCH_BYTES);                                                   \
-        if (STEP_BYTES > 64) prefetch_line(b, PREFETCH_BYTES + 64);                         \
+        prefetch_line(ahead, 0);                                                            \
+        if (STEP_BYTES > 64) prefetch_line(ahead, 64);                                      \
         _Pragma("unroll") for (uint i = 0; i < R; i++) {                                    \
             const row_t row = a[i * ROW_STEPS];                                             \
             sum0[i] = multiply_add(sum0[i], row, b0);                                       \
@@ -60,6 +65,7 @@
         }                                                                                   \
         a++;                                                                                \
         b += STEP_ELEMENTS;                                                                 \
+        ahead += STEP_ELEMENTS;                                                             \
     }
 
 /* The sums of a tile of R rows, from first to last k. */
@@ -142,7 +148,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     const ulong row_elements = row_blocks(features_in) * ROW_STEPS;
     const ulong index = (ulong)group * panels + panel;
     __global const weight_t *weights;
-    SHARD_PANEL(weights, index, (ulong)steps * STEP_ELEMENTS)
+    const ulong panel_elements = (ulong)steps * STEP_ELEMENTS;
+    SHARD_PANEL(weights, index, panel_elements)
     __global const float *bias = bias_base + (BIAS ? index * PANEL_COLUMNS : 0);
     __global y_t *y = y_base + y_offset;
     for (uint t = tile_begin; t < tile_end; t++) {
@@ -150,6 +157,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         const ulong first_row = first + begin;
         __global const row_t *a = rows_base + rows_offset + first_row * row_elements;
         __global const weight_t *b = weights;
+        /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
+        const int fetch_next = t + 1 == tile_end && t != tile_begin && panel_elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
+        __global const weight_t *ahead = b + (fetch_next ? panel_elements : PREFETCH_BYTES / sizeof(weight_t));
         real sums[2 * TILE_ROWS];
         switch (end - begin) {
             case 1: TILE(1) break;

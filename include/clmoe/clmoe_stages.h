@@ -139,7 +139,8 @@ CLMOE_API void clmoe_dispatch_destroy(clmoe_dispatch *dispatch);
 /* ------------------------------------------------------------------------------------------ grouped GEMM */
 
 /* y[row] = epilogue(x[source(row)] . W_g^T), where group g owns the plan's rows [offset[g], offset[g + 1]).
- * Without a plan there is one group that owns all tokens and row = token. Sums run over k in rising order, always. */
+ * Without a plan there is one group that owns all tokens and row = token. Sums run over k in rising order, always; with bf16
+ * arithmetic over pairs of k, the odd one first, as the hardware instruction does. */
 typedef struct clmoe_grouped_gemm clmoe_grouped_gemm;
 
 typedef struct clmoe_grouped_gemm_desc {
