@@ -298,8 +298,9 @@ typedef enum clmoe_limit_position { CLMOE_LIMIT_BEFORE = 0, CLMOE_LIMIT_AFTER = 
 /* h = act(g) * (u + up_offset), or act(u) when not gated. SILU is g * sigmoid(alpha * g). With limit > 0:
  *   BEFORE  g = min(g, limit), u = clamp(u, -limit, limit), then the above        (DeepSeek-V4, gpt-oss)
  *   AFTER   act(g) = min(act(g), limit), u clamped likewise                       (Step-3.5)
- * With gate_softcap > 0 the gate's factor is softcap * tanh(g / softcap) * sigmoid(g), with up_softcap > 0 u is capped
- * likewise (Inkling-2). */
+ * Not gated, only the upper limit applies, to u or to act(u).
+ * With gate_softcap > 0 the gate's factor is softcap * tanh(g / softcap) * sigmoid(alpha * g), with up_softcap > 0 u is
+ * capped likewise (Inkling-2). */
 typedef struct clmoe_activation {
     uint32_t kind;  /* clmoe_activation_kind */
     uint32_t gated; /* 1: gate and up matrices (default), 0: up only */
@@ -458,8 +459,8 @@ typedef struct clmoe_io {
     clmoe_buffer logits;        /* f32 [T, classes] in place of the router */
     clmoe_buffer index;         /* int32 [T, slots] with weight, in place of the whole routing. -1 = unused slot; any other */
     clmoe_buffer weight;        /* value outside 0..classes-1 is taken as unused as well. f32 [T, slots] */
-    clmoe_buffer out_index;     /* int32 [T, slots]: the chosen classes, -1 = unused */
-    clmoe_buffer out_weight;    /* f32 [T, slots]: their weights */
+    clmoe_buffer out_index;     /* int32 [T, slots]: the chosen classes, -1 = unused. Not with index */
+    clmoe_buffer out_weight;    /* f32 [T, slots]: their weights. Not with index */
     clmoe_buffer out_load;      /* int32 [classes]: tokens each class was chosen for, of all devices' experts */
     clmoe_buffer sequence_offsets;  /* reserved: must be absent */
     clmoe_buffer saved_activations; /* reserved: must be absent */
