@@ -101,7 +101,3 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     choice->prefetch = variant->macro == CLMOE__MACRO_CPU && variant->needs_cpu ? prefetch_kind(device) : 0;
     return NULL;
 }
-
-void clmoe__gemm_options(const clmoe__gemm_choice *choice, uint32_t arithmetic, clmoe__options *options) {
-    clmoe__options_add(options, " -DTILE_ROWS=%u -DARITHMETIC=%u", choice->tile_rows, arithmetic);
-}

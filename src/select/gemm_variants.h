@@ -4,7 +4,6 @@
 #define CLMOE_SELECT_GEMM_VARIANTS_H
 
 #include "opencl/context.h"
-#include "opencl/program.h"
 
 typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU } clmoe__macro;
 
@@ -34,8 +33,6 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
                                 clmoe__gemm_choice *choice, char *reason, size_t capacity);
 /* PANEL_LANES that packed weights have on this device, whatever the variant. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context);
-/* -D options every kernel of this choice shares. */
-void clmoe__gemm_options(const clmoe__gemm_choice *choice, uint32_t arithmetic, clmoe__options *options);
 
 /* Verdicts of self-tests: 1 passed, 0 failed, -1 not known. Thread-safe. */
 int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic);
