@@ -2,42 +2,16 @@
 #define _GNU_SOURCE
 #include "args.h"
 
-#include <argp.h>
 #include <clmoe/clmoe.h>
-#include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
+#include "usage.h"
 
 enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED };
-
-__attribute__((format(printf, 2, 3))) static error_t wrong(const struct argp_state *state, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    fprintf(stderr, "%s: ", state->name);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
-    va_end(list);
-    return EINVAL;
-}
-
-/* A whole decimal number in low..high. */
-static error_t whole(const struct argp_state *state, const char *option, const char *text, uint64_t low, uint64_t high,
-                     uint64_t *value) {
-    char *end;
-    errno = 0;
-    const unsigned long long number = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number < low || number > high) {
-        return wrong(state, "%s is '%s', expected a whole number from %llu to %llu", option, text,
-                     (unsigned long long)low, (unsigned long long)high);
-    }
-    *value = number;
-    return 0;
-}
 
 static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high,
                        uint32_t *value) {

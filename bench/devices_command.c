@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "device_layer.h"
+#include "pin_pocl.h"
 #include "report.h"
 #include "tool.h"
 

@@ -1,10 +1,11 @@
 /* clmoe-bench: measures Mixture-of-Experts layers and the limits of OpenCL devices. This file finds the subcommand. */
+#include <clmoe/clmoe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
-#include "session.h"
+#include "pin_pocl.h"
 #include "tool.h"
 
 static const char usage[] =

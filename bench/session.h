@@ -35,10 +35,4 @@ void cpu_name(char *text, size_t capacity);
 /* Environment variables that change results; name of the i-th, NULL past the last. */
 const char *environment_variable(size_t i);
 
-/* Sets POCL_AFFINITY=1 where the user has not and the process may use the CPUs that POCL would pin its threads to. Must
- * come before the first OpenCL call. */
-void pin_pocl(void);
-/* What pin_pocl found, as one sentence. */
-const char *pin_pocl_verdict(void);
-
 #endif

@@ -1,38 +1,9 @@
-/* What every file of the tool shares; see tool.h. Calls the C library and POSIX clocks only. */
-#define _POSIX_C_SOURCE 200809L
+/* What every file of the bench shares; see tool.h. Calls the C library only. */
 #include "tool.h"
 
 #include <clmoe/clmoe.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "progress.h"
-
-int complain(const char *format, ...) {
-    progress_clear();
-    va_list list;
-    va_start(list, format);
-    fputs("clmoe-bench: ", stderr);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
-    va_end(list);
-    return 1;
-}
-
-int complain_cl(const char *call, cl_int code) { return complain("%s failed with OpenCL error %d", call, (int)code); }
-
-static double clock_seconds(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-double now_seconds(void) { return clock_seconds(CLOCK_MONOTONIC); }
-
-double cpu_seconds(void) { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -63,8 +34,6 @@ float random_uniform(random_state *random, float limit) {
 }
 
 size_t format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
-const char *format_name(uint32_t format) { return format == CLMOE_F32 ? "f32" : format == CLMOE_F16 ? "f16" : "bf16"; }
 
 static uint32_t float_bits(float value) {
     uint32_t bits;

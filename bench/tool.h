@@ -1,22 +1,11 @@
-/* What every file of the tool shares: clocks, statistics, random numbers, and one way to complain. */
+/* What every file of the bench shares: statistics, random numbers, storage formats; and what all programs share. */
 #ifndef CLMOE_BENCH_TOOL_H
 #define CLMOE_BENCH_TOOL_H
 
-#include <CL/cl.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-
-/* Prints "clmoe-bench: ..." as one line on stderr and returns 1, the exit status of a failure. */
-__attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
-/* The same for a failed OpenCL call. */
-int complain_cl(const char *call, cl_int code);
-
-/* Seconds of a clock that only moves forward. */
-double now_seconds(void);
-/* Seconds of CPU time that all threads of this process have had. */
-double cpu_seconds(void);
+#include "common.h"
 
 /* Sorts the values. p in 0..1, linear between neighbours; 0 values give 0. */
 double quantile(double *values, size_t count, double p);
@@ -32,7 +21,6 @@ float random_uniform(random_state *random, float limit);
 
 /* Storage formats, by the values of clmoe_format; written apart from the library's own code. */
 size_t format_bytes(uint32_t format);
-const char *format_name(uint32_t format);
 void format_store(void *array, uint32_t format, size_t index, float value); /* rounds to nearest even */
 /* out[i] = array[start + i] for i < count. */
 void format_load_run(const void *array, uint32_t format, size_t start, size_t count, double *out);

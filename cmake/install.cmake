@@ -5,7 +5,18 @@ install(TARGETS clmoe clmoe_static EXPORT clmoe_targets
     RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
     LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(DIRECTORY include/clmoe DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+if(TARGET clmoe_model)
+    set_target_properties(clmoe_model PROPERTIES INSTALL_RPATH "$ORIGIN") # the core lies beside it
+    install(TARGETS clmoe_model clmoe_model_static EXPORT clmoe_targets
+        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endif()
+set(not_installed "")
+if(NOT TARGET clmoe_model)
+    set(not_installed PATTERN clmoe_model.h EXCLUDE)
+endif()
+install(DIRECTORY include/clmoe DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h" ${not_installed})
 install(FILES LICENSE cmake/third-party-notices.txt DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 set(config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/clmoe")
@@ -41,5 +52,11 @@ foreach(library IN LISTS CLMOE_LIBM CMAKE_DL_LIBS)
     string(APPEND pc_libs_private "-l${library} ")
 endforeach()
 string(APPEND pc_libs_private "-pthread")
-configure_file(cmake/clmoe.pc.in "${CMAKE_CURRENT_BINARY_DIR}/clmoe.pc" @ONLY)
-install(FILES "${CMAKE_CURRENT_BINARY_DIR}/clmoe.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+set(pc_names clmoe)
+if(TARGET clmoe_model)
+    list(APPEND pc_names clmoe_model)
+endif()
+foreach(name IN LISTS pc_names)
+    configure_file(cmake/${name}.pc.in "${CMAKE_CURRENT_BINARY_DIR}/${name}.pc" @ONLY)
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+endforeach()

@@ -11,6 +11,8 @@ else()
 endif()
 option(CLMOE_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(CLMOE_BUILD_BENCH "Build clmoe-bench" ${PROJECT_IS_TOP_LEVEL})
+option(CLMOE_BUILD_MODEL "Build clmoe::model, the readers of model files, and clmoe-run" ON)
+option(CLMOE_BUILD_FUZZ "Build tests/fuzz, which needs clang (preset: fuzz)" OFF)
 option(CLMOE_TEST_PACKAGE "Register the slow tests that build the project in other ways (label: package)" OFF)
 option(CLMOE_LOAD_OPENCL "Open the OpenCL loader at run time instead of linking it" ${load_by_default})
 option(CLMOE_WERROR "Treat warnings as errors" OFF)
@@ -35,8 +37,9 @@ endif()
 add_library(clmoe_options INTERFACE)
 target_compile_definitions(clmoe_options INTERFACE CL_TARGET_OPENCL_VERSION=120)
 # In one bit-exact library the compiler may not fuse a * b + c on its own.
+# Rows of data leave out the fields that are 0.
 target_compile_options(clmoe_options INTERFACE -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-deprecated-declarations)
+    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-deprecated-declarations -Wno-missing-field-initializers)
 if(MINGW)
     target_compile_definitions(clmoe_options INTERFACE __USE_MINGW_ANSI_STDIO=1) # %zu and %llu as C11 has them
 endif()

@@ -10,8 +10,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # pocl-opencl-icd is the OpenCL device that every machine has: its CPU.
-build_packages="gcc libc6-dev cmake ninja-build ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libcjson-dev"
-test_packages="$build_packages libcmocka-dev clang g++ binutils pkg-config util-linux
+build_packages="gcc libc6-dev cmake ninja-build ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libcjson-dev
+    libjansson-dev"
+test_packages="$build_packages libcmocka-dev clang libclang-rt-dev g++ binutils pkg-config util-linux
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64"
 # Not every release has these; the tests that need them say that they were skipped.
 optional_test_packages="oclgrind"

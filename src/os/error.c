@@ -22,6 +22,13 @@ static void error_store(clmoe_error *error, const clmoe_error *from) {
     if (capacity > first) memcpy((char *)error + first, (const char *)from + first, capacity - first);
 }
 
+/* Names out of files and drivers may hold control characters, which a terminal would obey. */
+static void make_printable(char *text) {
+    for (; *text != '\0'; ++text) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+    }
+}
+
 static void error_write(clmoe_error *error, clmoe_status status, cl_int code, const char *argument, const char *format,
                         va_list list) {
     clmoe_error full;
@@ -30,6 +37,8 @@ static void error_write(clmoe_error *error, clmoe_status status, cl_int code, co
     full.cl_code = code;
     if (argument != NULL) (void)snprintf(full.argument, sizeof full.argument, "%s", argument);
     (void)vsnprintf(full.message, sizeof full.message, format, list);
+    make_printable(full.argument);
+    make_printable(full.message);
     error_store(error, &full);
 }
 
@@ -142,6 +151,29 @@ void clmoe__error_log(clmoe_error *error, const char *log) {
     const size_t room = sizeof error->log - 1;
     /* The end of a build log says what stopped the build. */
     (void)snprintf(error->log, sizeof error->log, "%s", length > room ? log + (length - room) : log);
+}
+
+#define PATH_SHOWN 200u
+#if defined(_WIN32)
+#define PATH_SEPARATORS "/\\"
+#else
+#define PATH_SEPARATORS "/"
+#endif
+
+const char *clmoe__path_end(const char *path) {
+    const size_t length = strlen(path);
+    if (length <= PATH_SHOWN) return path;
+    path += length - PATH_SHOWN;
+    while (((unsigned char)*path & 0xc0) == 0x80) ++path; /* not in the middle of a UTF-8 sequence */
+    return path;
+}
+
+const char *clmoe__path_name(const char *path) {
+    const char *name = path;
+    for (; *path != '\0'; ++path) {
+        if (strchr(PATH_SEPARATORS, *path) != NULL && path[1] != '\0') name = path + 1;
+    }
+    return name;
 }
 
 clmoe_status clmoe__take(void *to, size_t size, const void *from, const char *name, clmoe_error *error) {

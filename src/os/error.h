@@ -13,13 +13,19 @@
 #define CLMOE__PRINTF(format_index, first)
 #endif
 
-/* Writes the detail into *error (may be NULL) and returns `status`. `argument` may be NULL. */
+/* Writes the detail into *error (may be NULL) and returns `status`. `argument` may be NULL. Control characters become
+ * '?'. */
 clmoe_status clmoe__fail(clmoe_error *error, clmoe_status status, const char *argument, const char *format, ...)
     CLMOE__PRINTF(4, 5);
 /* The same for a failed OpenCL call: maps the code to a status and names call and code, "clCreateBuffer: -61 (CL_...)". */
 clmoe_status clmoe__fail_cl(clmoe_error *error, cl_int code, const char *call);
 /* Adds the end of a build log to an error already written. */
 void clmoe__error_log(clmoe_error *error, const char *log);
+
+/* The end of a path, short enough for a message to hold what follows it; the path itself if it is short. */
+const char *clmoe__path_end(const char *path);
+/* The last part of a path: "config.json". */
+const char *clmoe__path_name(const char *path);
 
 /* Returns from the calling function with an INVALID_ARGUMENT that names the argument if `condition` holds. */
 #define REQUIRE(condition, error, argument, ...)                                               \

@@ -37,6 +37,30 @@ const char *clmoe__os_env(const char *name);
 /* A whole file as malloc'd bytes with a 0 behind them; NULL if it cannot be read. *bytes may be NULL. */
 char *clmoe__os_file_read(const char *path, size_t *bytes);
 
+/* What is wrong with a file is said in words that follow its path: "does not exist", "is a folder", "is empty", "cannot
+ * be opened: permission denied". Static storage; NULL = nothing is wrong. Paths are in the system's own encoding. */
+int clmoe__os_is_folder(const char *path);
+int clmoe__os_exists(const char *path); /* whatever it is; 0 also where it cannot be told */
+
+/* A file of at least one byte in the address space, read only; pages come from the disk when they are touched. Nothing
+ * is held open but the mapping. */
+typedef struct clmoe__file_map {
+    const unsigned char *data;
+    uint64_t bytes;
+} clmoe__file_map;
+const char *clmoe__os_map_file(const char *path, clmoe__file_map *map);
+void clmoe__os_unmap_file(clmoe__file_map *map); /* zeroes it; one that is zero already: nothing */
+
+/* A file that appears whole or not at all: it is written beside `path` under a name of its own (PATH.NUMBER.tmp), and
+ * takes the place of `path` when its bytes are on the disk. Where `path` is a link, what it leads to is replaced.
+ * Folders and devices are refused. */
+typedef struct clmoe__file_writer clmoe__file_writer;
+const char *clmoe__os_writer_open(const char *path, clmoe__file_writer **writer);
+const char *clmoe__os_writer_write(clmoe__file_writer *writer, const void *data, size_t bytes);
+/* Both end the writer. A commit that fails leaves `path` as it was and nothing beside it; so does giving up. */
+const char *clmoe__os_writer_commit(clmoe__file_writer *writer);
+void clmoe__os_writer_give_up(clmoe__file_writer *writer); /* NULL: nothing */
+
 /* What this CPU can do, as far as kernels care. All 0 on other architectures. */
 typedef struct clmoe__cpu {
     int avx2_fma, avx512f, avx512_bf16, avx512_vnni; /* by cpuid, and enabled by the operating system (xgetbv) */

@@ -1,0 +1,42 @@
+/* What every program needs; see common.h. Calls the C library and POSIX clocks only. */
+#define _GNU_SOURCE
+#include "common.h"
+
+#include <clmoe/clmoe.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "progress.h"
+
+int complain(const char *format, ...) {
+    progress_clear();
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+    return 1;
+}
+
+int complain_cl(const char *call, cl_int code) { return complain("%s failed with OpenCL error %d", call, (int)code); }
+
+static double clock_seconds(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+double now_seconds(void) { return clock_seconds(CLOCK_MONOTONIC); }
+
+double cpu_seconds(void) { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID); }
+
+const char *format_name(uint32_t format) {
+    static const char *const names[] = {
+        [CLMOE_F32] = "f32",         [CLMOE_F16] = "f16",         [CLMOE_BF16] = "bf16",
+        [CLMOE_F8_E4M3] = "f8_e4m3", [CLMOE_F4_E2M1] = "f4_e2m1", [CLMOE_F8_E8M0] = "f8_e8m0",
+    };
+    return format < COUNT_OF(names) && names[format] != NULL ? names[format] : "none";
+}
