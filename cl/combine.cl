@@ -16,6 +16,9 @@
 #ifndef OUT_FORMAT
 #define OUT_FORMAT FORMAT_F32
 #endif
+#ifndef DENSE
+#define DENSE 0 /* 1: y is [tokens, hidden], summed already, in place of the sum over slots */
+#endif
 #ifndef WEIGHTED
 #define WEIGHTED 1 /* 0: y holds the weights already; identities are weighted all the same */
 #endif
@@ -33,6 +36,9 @@
 #endif
 #if SHARED_GATE && !HAS_SHARED
 #error "SHARED_GATE needs HAS_SHARED"
+#endif
+#if DENSE && ZERO_EXPERTS
+#error "ZERO_EXPERTS needs slots: not with DENSE"
 #endif
 
 #define STORAGE_NAME f
@@ -55,7 +61,7 @@
 
 /* One token's rows; NULL where the variant has no use for them. */
 typedef struct token {
-    __global const float *y;      /* [rows, hidden] */
+    __global const float *y;      /* [rows, hidden], all tokens'; with DENSE [hidden] */
     __global const int *slot_row; /* [slots] */
     __global const int *index;    /* [slots] */
     __global const float *weight; /* [slots] */
@@ -69,6 +75,9 @@ typedef struct token {
 
 /* The sum over slots for the vector of columns at `column`, of which `left` exist. */
 static inline float_v sum_slots(const token *t, uint column, int left) {
+#if DENSE
+    return f_vload_part(t->y, column, left);
+#else
     float_v sum = (float_v)(0.0f);
     for (uint s = 0; s < t->slots; s++) {
         const int row = t->slot_row[s];
@@ -87,6 +96,7 @@ static inline float_v sum_slots(const token *t, uint column, int left) {
 #endif
     }
     return sum;
+#endif
 }
 
 static inline void combine_vector(const token *t, uint column, int left) {
@@ -141,8 +151,7 @@ __kernel void combine(__global const float *y, ulong y_offset, __global const in
     const uint valid = valid_tokens(tokens, token_count, token_count_offset);
     const uint begin = (uint)get_group_id(0) * piece, end = min(begin + piece, hidden);
     for (uint i = (uint)get_group_id(1); i < valid; i += (uint)get_num_groups(1)) {
-        token t = {.y = y + y_offset,
-                   .slot_row = slot_row + slot_row_offset + (ulong)i * slots,
+        token t = {.y = y + y_offset + (DENSE ? (ulong)i * hidden : 0),
                    .out = out + out_offset + i * out_stride,
                    .hidden = hidden,
                    .slots = slots,
@@ -151,6 +160,9 @@ __kernel void combine(__global const float *y, ulong y_offset, __global const in
                    .accumulate = accumulate,
                    .routed_scale = routed_scale,
                    .shared_factor = shared_scale};
+#if !DENSE
+        t.slot_row = slot_row + slot_row_offset + (ulong)i * slots;
+#endif
 #if WEIGHTED || ZERO_EXPERTS
         t.weight = weight + weight_offset + (ulong)i * slots;
 #endif

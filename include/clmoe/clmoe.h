@@ -7,8 +7,9 @@
  *   - Shapes are written [rows, columns], row-major. T = tokens, H = hidden_size, I = intermediate_size,
  *     E = num_experts, K = top_k, slots = clmoe_routing_slots() = the (token, expert) pairs a token may have.
  *   - Functions return a clmoe_status. With `error` not NULL the detail is written there; NULL is allowed everywhere.
- *     After an error nothing was created (a *create function stores NULL), and unless an OpenCL call failed midway nothing
- *     was enqueued or written; if one did, the call has waited for what was enqueued and the outputs are undefined.
+ *     After an error nothing was created (a *create function stores NULL), and unless an OpenCL call failed midway
+ *     nothing was enqueued or written; if one did, the call has waited for what was enqueued and the outputs are
+ *     undefined.
  *   - Structs start with struct_size. NAME_default(&s, sizeof s) fills every field with its default; set what differs.
  *     A library newer than its caller treats the fields the caller lacks as defaults.
  *   - The library never prints, exits or aborts, and reads the environment only while a context is created.
@@ -67,7 +68,8 @@ CLMOE_API const char *clmoe_version_string(void);
     X(CLMOE_OPENCL_ERROR, 7, "an OpenCL call failed")                                          \
     X(CLMOE_BUILD_FAILED, 8, "a kernel did not compile")                                       \
     X(CLMOE_KERNEL_SOURCE, 9, "a kernel source file is missing or unreadable")                 \
-    X(CLMOE_NO_VARIANT, 10, "every kernel variant was refused")
+    X(CLMOE_NO_VARIANT, 10, "every kernel variant was refused")                                \
+    X(CLMOE_INVALID_FILE, 11, "a file is missing, unreadable, malformed or contradicts itself")
 
 typedef enum clmoe_status {
 #define CLMOE_STATUS_ENUM(name, value, text) name = value,
@@ -93,12 +95,16 @@ typedef struct clmoe_error {
 
 /* ------------------------------------------------------------------------------------------------ values */
 
-/* How numbers are stored. Values 16 and up are kept for block formats. */
+/* How numbers are stored. The narrow ones (4 to 6) occur in the sources of weights only and are decoded when packed.
+ * Values 16 and up are kept for block formats. */
 typedef enum clmoe_format {
     CLMOE_FORMAT_NONE = 0,
     CLMOE_F32 = 1,
     CLMOE_F16 = 2,
-    CLMOE_BF16 = 3
+    CLMOE_BF16 = 3,
+    CLMOE_F8_E4M3 = 4, /* 0x7f and 0xff are NaN, no infinities (OCP 8-bit floating point, E4M3) */
+    CLMOE_F4_E2M1 = 5, /* two to a byte, the even element in the low bits: 0 .5 1 1.5 2 3 4 6, sign (OCP, likewise) */
+    CLMOE_F8_E8M0 = 6  /* scales only: 2^(byte - 127), 255 is NaN (OCP microscaling) */
 } clmoe_format;
 
 /* What the products of the experts are computed from. Accumulation is always f32.
@@ -205,17 +211,17 @@ CLMOE_API clmoe_status clmoe_context_describe(const clmoe_context *context, char
  *
  *   l  = logit * logit_scale;  if logit_softcap > 0: l = softcap * tanh(l / softcap)
  *   p  = score(l)                                     over all classes (score_position BEFORE)
- *   key = p + select_bias   or   l + select_bias      what is compared; the bias never enters the weight. Without a bias
- *         (and without TOP2_SUM groups) l is compared in either case, which orders the same and does not saturate; a
- *         MASK_ZERO of scores then is a MASK_NEG_INF of logits
+ *   key = p + select_bias   or   l + select_bias      what is compared; the bias never enters the weight. Without a
+ *         bias (and without TOP2_SUM groups) l is compared in either case, which orders the same and does not saturate;
+ *         a MASK_ZERO of scores then is a MASK_NEG_INF of logits
  *   groups: experts in n_group equal runs; a group's score from its keys; the best topk_group stay, others are masked
  *   chosen = the top_k largest keys; equal keys: the lower index wins; NaN ranks below everything, -inf included
  *   w  = p[chosen], or score over the K chosen logits (score_position AFTER)
  *   w  = w / max(sum + norm_eps, norm_floor), or w / p-norm likewise;  w = w * scale * expert_scale[chosen]
  *
  * Weights come in slot order: slot 0 has the largest key. What is not finite: an infinite logit counts as the largest
- * finite number of its sign; a NaN logit takes no part in sums and is chosen only for want of numbers, then its weight is
- * NaN. A token's indices are always in range and differ from each other. */
+ * finite number of its sign; a NaN logit takes no part in sums and is chosen only for want of numbers, then its weight
+ * is NaN. A token's indices are always in range and differ from each other. */
 typedef enum clmoe_method {
     CLMOE_TOP_K = 0,
     CLMOE_SPARSEMIXER = 1,  /* Phi-3.5-MoE, arXiv:2409.12136: top_k = 2, masks by sparsemixer_eps */
@@ -260,8 +266,8 @@ typedef struct clmoe_routing {
     uint32_t weight_on;      /* clmoe_weight_on */
     uint32_t zero_experts;
     uint32_t skip_experts;
-    uint32_t always_experts; /* the last n of num_experts are chosen for every token, in slots behind the top_k, and share
-                              * in the normalisation (Inkling's shared experts) */
+    uint32_t always_experts; /* the last n of num_experts are chosen for every token, in slots behind the top_k, and
+                              * share in the normalisation (Inkling's shared experts) */
     float sparsemixer_eps;   /* the band of SPARSEMIXER, >= 0 */
     float capacity_factor;   /* of EXPERT_CHOICE, > 0 */
     uint32_t reserved[8];    /* 0: room to grow, because layer descriptions hold a clmoe_routing by value */
@@ -320,10 +326,24 @@ typedef enum clmoe_layout {
     CLMOE_IN_OUT = 1  /* [in, out] */
 } clmoe_layout;
 
+/* One factor for each block of a matrix: element (r, c) of the OUT_IN matrix is multiplied by
+ * scale[r / block_rows][c / block_columns], [ceil(rows / block_rows), ceil(columns / block_columns)] without gaps.
+ * DeepSeek-V3's fp8 has F32 scales of 128 x 128 blocks, mxfp4 has F8_E8M0 scales of 1 x 32. One of the sources is
+ * set. */
+typedef struct clmoe_scales {
+    uint32_t format; /* clmoe_format: F32, F16, BF16 or F8_E8M0 */
+    uint32_t block_rows, block_columns;
+    uint32_t reserved;
+    const void *host;                /* all experts, one behind the other */
+    const void *const *host_list;    /* one pointer an expert */
+    clmoe_buffer buffer;             /* device memory, one expert behind the other */
+    const clmoe_buffer *buffer_list; /* one an expert */
+} clmoe_scales;
+
 /* A matrix or vector for every expert, on the host or in device memory. Exactly one of host, host_list, buffer and
  * buffer_list is set; none = the tensor is absent. Sources are read during the create call only. */
 typedef struct clmoe_tensor {
-    uint32_t format; /* clmoe_format: F32, F16 or BF16, of the source */
+    uint32_t format; /* clmoe_format of the source: F32, F16 or BF16; matrices also F8_E4M3 and F4_E2M1 */
     uint32_t layout; /* clmoe_layout */
     const void *host;                /* all experts, expert_stride apart */
     const void *const *host_list;    /* one pointer an expert */
@@ -331,7 +351,8 @@ typedef struct clmoe_tensor {
     const clmoe_buffer *buffer_list; /* one an expert */
     uint64_t expert_stride;          /* elements from one expert to the next; 0 = no gap */
     uint64_t row_stride;             /* elements from one stored row to the next; 0 = no gap */
-    uint64_t reserved[2];
+    const clmoe_scales *scales;      /* NULL = none; for F8_E4M3 and F4_E2M1 in OUT_IN layout only */
+    uint64_t reserved;
 } clmoe_tensor;
 
 typedef enum clmoe_gate_up {
@@ -358,7 +379,8 @@ typedef struct clmoe_ffn {
 typedef struct clmoe_weights_desc {
     size_t struct_size;
     uint32_t hidden_size; /* H */
-    uint32_t format;      /* clmoe_format in which the experts are kept; default: that of experts.up */
+    uint32_t format;      /* clmoe_format in which the experts are kept: F32, F16 or BF16; default: that of experts.up,
+                           * BF16 where that is a narrow one */
     uint32_t arithmetic;  /* clmoe_arithmetic */
     uint32_t num_classes; /* rows of router, router_bias, select_bias and expert_scale; 0 = none of them is given */
     clmoe_ffn experts;
@@ -369,6 +391,12 @@ typedef struct clmoe_weights_desc {
     clmoe_tensor select_bias;   /* [num_classes], for selection only; optional */
     clmoe_tensor expert_scale;  /* [num_classes], factor on the weights; optional */
     clmoe_tensor output_bias;   /* [H], added to the block's output once a token (JetMoE); optional */
+    /* Experts that work in a smaller space (Nemotron-H): they see latent_in . x and their weighted sum goes through
+     * latent_out. The matrices of `experts` then have latent_size where H stands; router and shared experts see x.
+     * 0 = none, and the tensors are absent. Not with zero_experts. */
+    uint32_t latent_size; /* L */
+    clmoe_tensor latent_in;  /* [L, H] */
+    clmoe_tensor latent_out; /* [H, L] */
     /* Called when the source of a tensor (and of one expert of it) has been read and may be freed. NULL = no call. */
     void (*released)(void *user, const char *tensor, uint32_t expert);
     void *released_user;
@@ -379,9 +407,9 @@ CLMOE_API void clmoe_weights_desc_default(clmoe_weights_desc *desc, size_t struc
 /* A layer's weights on the device, packed once, immutable, shareable by any number of layers and threads. */
 typedef struct clmoe_weights clmoe_weights;
 
-/* Packs weights on the device and waits for it. `desc->experts.num_experts` counts what is held here, which is the whole
- * model's or one device's share. Device memory: the packed tensors, columns rounded up to whole panels, and at most
- * 64 MiB of staging while it runs. Tensors larger than the largest single buffer are split in up to 8 buffers. */
+/* Packs weights on the device and waits for it. `desc->experts.num_experts` counts what is held here, which is the
+ * whole model's or one device's share. Device memory: the packed tensors, columns rounded up to whole panels, and at
+ * most 64 MiB of staging while it runs. Tensors larger than the largest single buffer are split in up to 8 buffers. */
 CLMOE_API clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
                                             clmoe_error *error);
 CLMOE_API void clmoe_weights_destroy(clmoe_weights *weights);
@@ -401,7 +429,7 @@ typedef struct clmoe_layer_desc {
     float shared_scale;                 /* factor on the shared output; default 1 */
     uint32_t first_expert;              /* this device's share: weights hold experts [first_expert, + local_experts) */
     uint32_t local_experts;             /* 0 = all. Routes to other experts add nothing here */
-    uint32_t omit_shared;               /* 1: leave the shared experts, zero experts and output_bias to another device */
+    uint32_t omit_shared;               /* 1: leave shared experts, zero experts and output_bias to another device */
     uint32_t allow_variance;            /* 1: variants that do not keep the fixed summation order may be used */
 } clmoe_layer_desc;
 
@@ -452,13 +480,14 @@ typedef struct clmoe_io {
     uint64_t x_stride;      /* elements from token to token; 0 = H */
     clmoe_buffer out;       /* [T, H] in out_format; must not overlap x */
     uint64_t out_stride;    /* 0 = H */
-    clmoe_buffer token_count;   /* int32 [1]: how many of the T tokens are valid, known on the device only. It is clamped
-                                 * to 0..T; rows behind it are neither read nor written */
+    clmoe_buffer token_count;   /* int32 [1]: how many of the T tokens are valid, known on the device only. It is
+                                 * clamped to 0..T; rows behind it are neither read nor written */
     clmoe_buffer router_input;  /* [T, H] in x_format: what the router multiplies in place of x (Gemma-4) */
     uint64_t router_input_stride;
     clmoe_buffer logits;        /* f32 [T, classes] in place of the router */
-    clmoe_buffer index;         /* int32 [T, slots] with weight, in place of the whole routing. -1 = unused slot; any other */
-    clmoe_buffer weight;        /* value outside 0..classes-1 is taken as unused as well. f32 [T, slots] */
+    clmoe_buffer index;         /* int32 [T, slots] with weight, in place of the whole routing. -1 = unused slot; any
+                                 * other value outside 0..classes-1 is taken as unused as well */
+    clmoe_buffer weight;        /* f32 [T, slots] */
     clmoe_buffer out_index;     /* int32 [T, slots]: the chosen classes, -1 = unused. Not with index */
     clmoe_buffer out_weight;    /* f32 [T, slots]: their weights. Not with index */
     clmoe_buffer out_load;      /* int32 [classes]: tokens each class was chosen for, of all devices' experts */

@@ -4,7 +4,8 @@
  * A layer is these five in a row:  logits -> select -> dispatch -> grouped_gemm (twice) -> combine.
  * Every stage has a *_create with a description, an asynchronous *_enqueue with buffers, and a *_destroy. The rules of
  * <clmoe/clmoe.h> on errors, threads, ownership, waiting and struct_size hold here too; `workspace` may be NULL as in
- * clmoe_forward. `tokens` is the host-known bound; `token_count` (int32 [1] in device memory, optional) the true number.
+ * clmoe_forward. `tokens` is the host-known bound; `token_count` (int32 [1] in device memory, optional) the true
+ * number.
  */
 #ifndef CLMOE_CLMOE_STAGES_H
 #define CLMOE_CLMOE_STAGES_H
@@ -139,8 +140,8 @@ CLMOE_API void clmoe_dispatch_destroy(clmoe_dispatch *dispatch);
 /* ------------------------------------------------------------------------------------------ grouped GEMM */
 
 /* y[row] = epilogue(x[source(row)] . W_g^T), where group g owns the plan's rows [offset[g], offset[g + 1]).
- * Without a plan there is one group that owns all tokens and row = token. Sums run over k in rising order, always; with bf16
- * arithmetic over pairs of k, the odd one first, as the hardware instruction does. */
+ * Without a plan there is one group that owns all tokens and row = token. Sums run over k in rising order, always; with
+ * bf16 arithmetic over pairs of k, the odd one first, as the hardware instruction does. */
 typedef struct clmoe_grouped_gemm clmoe_grouped_gemm;
 
 typedef struct clmoe_grouped_gemm_desc {

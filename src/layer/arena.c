@@ -22,19 +22,35 @@ static uint64_t place(uint64_t *total, uint64_t bytes) {
     return at;
 }
 
+/* Makes a region large enough for a GEMM's input: gathered rows, or what the GEMM before it writes. */
+static void hold_input(uint64_t *region, const clmoe__gemm *gemm, uint64_t rows) {
+    if (gemm->x_is_operand || clmoe__gemm_gathers(gemm))
+        *region = clmoe__max(*region, clmoe__gemm_operand_bytes(gemm, rows));
+}
+
+/* And for rows of f32. */
+static void hold_rows(uint64_t *region, uint64_t rows, uint64_t features) {
+    *region = clmoe__max(*region, clmoe__mul(rows, features * 4));
+}
+
 void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena) {
-    const uint64_t hidden_bytes = (uint64_t)layer->weights->hidden_size * 4;
+    const uint64_t hidden = layer->weights->hidden_size, latent = layer->weights->latent_size;
     const uint64_t rows = rows_bound(layer, tokens), slots = clmoe__mul(tokens, layer->slots);
-    uint64_t a = clmoe__gemm_gathers(&layer->up) ? clmoe__gemm_operand_bytes(&layer->up, rows) : 0;
-    uint64_t h = clmoe__gemm_operand_bytes(&layer->down, rows);
-    uint64_t y = clmoe__mul(rows, hidden_bytes);
-    if (layer->weights->has_router && clmoe__gemm_gathers(&layer->router))
-        y = clmoe__max(y, clmoe__gemm_operand_bytes(&layer->router, tokens));
+    uint64_t a = 0, h = 0, y = 0;
+    hold_input(&a, &layer->up, rows);
+    hold_input(&h, &layer->down, rows);
+    hold_rows(&y, rows, layer->weights->experts_size);
+    if (layer->weights->has_router) hold_input(&y, &layer->router, tokens);
+    if (layer->has_latent) {
+        hold_input(&a, &layer->latent_in, tokens);
+        hold_rows(&a, tokens, latent);
+        hold_input(&h, &layer->latent_out, tokens);
+        hold_rows(&y, tokens, clmoe__max(latent, hidden));
+    }
     if (layer->has_shared) {
-        if (clmoe__gemm_gathers(&layer->shared_up))
-            a = clmoe__max(a, clmoe__gemm_operand_bytes(&layer->shared_up, tokens));
-        a = clmoe__max(a, clmoe__mul(tokens, hidden_bytes));
-        h = clmoe__max(h, clmoe__gemm_operand_bytes(&layer->shared_down, tokens));
+        hold_input(&a, &layer->shared_up, tokens);
+        hold_input(&h, &layer->shared_down, tokens);
+        hold_rows(&a, tokens, hidden);
     }
     arena->max_rows = rows;
     clmoe__plan_layout(&layer->dispatch_desc, tokens, rows, &arena->plan_layout);

@@ -40,11 +40,11 @@ void clmoe_combine_io_default(clmoe_combine_io *io, size_t struct_size) {
     clmoe__give(io, struct_size, &defaults, sizeof defaults);
 }
 
-static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, clmoe_error *error) {
+static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, uint32_t least_slots, clmoe_error *error) {
     REQUIRE(desc->hidden_size >= 1 && desc->hidden_size <= INT32_MAX, error, "desc.hidden_size",
             "hidden_size is %u, expected 1..2^31-1", desc->hidden_size);
-    REQUIRE(desc->slots >= 1 && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected 1..%u",
-            desc->slots, SLOTS_MAX);
+    REQUIRE(desc->slots >= least_slots && desc->slots <= SLOTS_MAX, error, "desc.slots", "slots is %u, expected %u..%u",
+            desc->slots, least_slots, SLOTS_MAX);
     REQUIRE(desc->zero_experts <= INT32_MAX && desc->num_experts <= INT32_MAX - desc->zero_experts, error,
             "desc.zero_experts", "num_experts %u and zero_experts %u are not fewer than 2^31", desc->num_experts,
             desc->zero_experts);
@@ -68,7 +68,8 @@ static clmoe_status create_kernel(clmoe_combine *combine, clmoe_error *error) {
     clmoe__options_add(&options, "-DVECTOR_WIDTH=%u -DITEMS=%u", device->vector_width, combine->items);
     clmoe__options_add(&options, " -DX_FORMAT=%u -DOUT_FORMAT=%u", reads_x(combine) ? desc->x_format : CLMOE_F32,
                        desc->out_format);
-    clmoe__options_add(&options, " -DWEIGHTED=%u -DZERO_EXPERTS=%d", desc->weighted, desc->zero_experts != 0);
+    clmoe__options_add(&options, " -DDENSE=%d -DWEIGHTED=%u -DZERO_EXPERTS=%d", desc->slots == 0, desc->weighted,
+                       desc->zero_experts != 0);
     clmoe__options_add(&options, " -DHAS_SHARED=%u -DSHARED_GATE=%d -DOUTPUT_BIAS=%d", desc->has_shared,
                        combine->shared_gate != NULL, combine->output_bias != NULL);
     return clmoe__kernel_create(combine->context, "combine.cl", "combine", &options, "combine", &combine->kernel,
@@ -107,7 +108,7 @@ static clmoe_status give(clmoe_combine *made, clmoe_status status, clmoe_combine
 clmoe_status clmoe__combine_create(clmoe_context *context, const clmoe_combine_desc *desc, cl_mem shared_gate,
                                    cl_mem output_bias, clmoe_combine **combine, clmoe_error *error) {
     *combine = NULL;
-    TRY(check_desc(desc, shared_gate != NULL, error));
+    TRY(check_desc(desc, shared_gate != NULL, 0, error));
     clmoe_combine *made = new_combine(context, desc);
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a combine");
     made->shared_gate = shared_gate;
@@ -134,7 +135,7 @@ clmoe_status clmoe_combine_create(clmoe_context *context, const clmoe_combine_de
     clmoe_combine_desc full;
     clmoe_combine_desc_default(&full, sizeof full);
     TRY(clmoe__take(&full, sizeof full, desc, "desc", error));
-    TRY(check_desc(&full, clmoe__tensor_present(&full.shared_gate), error));
+    TRY(check_desc(&full, clmoe__tensor_present(&full.shared_gate), 1, error));
     clmoe_combine *made = new_combine(context, &full);
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a combine");
     clmoe_status status = create_vectors(made, error);

@@ -32,8 +32,15 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
     size_t used = strlen(text);
     snprintf(text + used, capacity - used, "%-12s %s, %u classes, %u slots a token\n%-12s %s, counting sort\n",
              "select", device, layer->classes, layer->slots, "dispatch", device);
+    if (layer->has_latent) describe_gemm(text, capacity, "latent in", &layer->latent_in);
     describe_gemm(text, capacity, "up", &layer->up);
     describe_gemm(text, capacity, "down", &layer->down);
+    if (layer->has_latent) {
+        used = strlen(text);
+        snprintf(text + used, capacity - used, "%-12s %s, vectors of %u\n", "latent sum", device,
+                 layer->context->device.vector_width);
+        describe_gemm(text, capacity, "latent out", &layer->latent_out);
+    }
     if (layer->has_shared) {
         describe_gemm(text, capacity, "shared up", &layer->shared_up);
         describe_gemm(text, capacity, "shared down", &layer->shared_down);

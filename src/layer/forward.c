@@ -1,78 +1,5 @@
-/* The forward pass: checks the caller's buffers, cuts the tokens into passes that fit the arena, and enqueues the stages of
- * each in order. */
+/* The forward pass: cuts the tokens into passes that fit the arena, and enqueues the stages of each in order. */
 #include "layer.h"
-
-void clmoe_io_default(clmoe_io *io, size_t struct_size) {
-    const clmoe_io defaults = {.struct_size = sizeof defaults};
-    clmoe__give(io, struct_size, &defaults, sizeof defaults);
-}
-
-static int present(const clmoe_buffer *buffer) { return buffer->kind != CLMOE_BUFFER_NONE; }
-
-/* ------------------------------------------------------------------------------------------------ checks */
-
-static clmoe_status check_overlap(const clmoe_io *io, const clmoe_buffer *in, uint64_t in_bytes, uint64_t out_bytes,
-                                  const char *name, clmoe_error *error) {
-    const int apart = !present(in) || in->handle != io->out.handle || in->offset + in_bytes <= io->out.offset ||
-                      io->out.offset + out_bytes <= in->offset;
-    REQUIRE(apart, error, "io.out", "out overlaps %s in the same buffer", name);
-    return CLMOE_OK;
-}
-
-static clmoe_status check_rows(clmoe_layer *layer, clmoe_io *io, clmoe_error *error) {
-    const uint64_t h = layer->weights->hidden_size;
-    const clmoe_context *context = layer->context;
-    const uint32_t x_size = clmoe__format_bytes(layer->desc.x_format),
-                   out_size = clmoe__format_bytes(layer->desc.out_format);
-    const int any = io->tokens != 0;
-    TRY(clmoe__stride_check(&io->x_stride, h, "io.x_stride", error));
-    TRY(clmoe__stride_check(&io->out_stride, h, "io.out_stride", error));
-    TRY(clmoe__stride_check(&io->router_input_stride, h, "io.router_input_stride", error));
-    const uint64_t x_bytes = clmoe__rows_bytes(io->tokens, h, io->x_stride, x_size);
-    const uint64_t out_bytes = clmoe__rows_bytes(io->tokens, h, io->out_stride, out_size);
-    const uint64_t router_bytes = clmoe__rows_bytes(io->tokens, h, io->router_input_stride, x_size);
-    TRY(clmoe__buffer_check(context, &io->x, x_bytes, x_size, any, "io.x", error));
-    TRY(clmoe__buffer_check(context, &io->out, out_bytes, out_size, any, "io.out", error));
-    TRY(clmoe__buffer_check(context, &io->router_input, router_bytes, x_size, 0, "io.router_input", error));
-    TRY(check_overlap(io, &io->x, x_bytes, out_bytes, "x", error));
-    return check_overlap(io, &io->router_input, router_bytes, out_bytes, "router_input", error);
-}
-
-static clmoe_status check_routing(const clmoe_layer *layer, const clmoe_io *io, clmoe_error *error) {
-    const clmoe_context *context = layer->context;
-    const uint64_t slots = clmoe__mul(io->tokens, (uint64_t)layer->slots * 4);
-    const uint64_t logits = clmoe__mul(io->tokens, (uint64_t)layer->classes * 4);
-    const int routed = present(&io->index);
-    REQUIRE(routed == present(&io->weight), error, routed ? "io.weight" : "io.index",
-            "index and weight must both be given or both be absent");
-    REQUIRE(!routed || !present(&io->logits), error, "io.logits", "logits is given beside index and weight");
-    REQUIRE(!routed || (!present(&io->out_index) && !present(&io->out_weight)), error, "io.out_index",
-            "out_index and out_weight are outputs of the routing, which index and weight replace");
-    REQUIRE(routed || present(&io->logits) || layer->weights->has_router || io->tokens == 0, error, "io.logits",
-            "the weights have no router: give logits, or index and weight");
-    REQUIRE(!present(&io->router_input) || (!routed && !present(&io->logits)), error, "io.router_input",
-            "router_input is given, but the router is not used");
-    TRY(clmoe__buffer_check(context, &io->token_count, 4, 4, 0, "io.token_count", error));
-    TRY(clmoe__buffer_check(context, &io->logits, logits, 4, 0, "io.logits", error));
-    TRY(clmoe__buffer_check(context, &io->index, slots, 4, 0, "io.index", error));
-    TRY(clmoe__buffer_check(context, &io->weight, slots, 4, 0, "io.weight", error));
-    TRY(clmoe__buffer_check(context, &io->out_index, slots, 4, 0, "io.out_index", error));
-    TRY(clmoe__buffer_check(context, &io->out_weight, slots, 4, 0, "io.out_weight", error));
-    return clmoe__buffer_check(context, &io->out_load, (uint64_t)layer->classes * 4, 4, 0, "io.out_load", error);
-}
-
-static clmoe_status check(clmoe_layer *layer, clmoe_io *io, clmoe_error *error) {
-    REQUIRE((uint64_t)io->tokens * layer->slots <= INT32_MAX, error, "io.tokens",
-            "tokens is %u, expected at most %u (2^31 - 1 slots, %u a token)", io->tokens, INT32_MAX / layer->slots,
-            layer->slots);
-    REQUIRE(io->accumulate <= 1, error, "io.accumulate", "accumulate is %u, expected 0 or 1", io->accumulate);
-    REQUIRE(!present(&io->sequence_offsets), error, "io.sequence_offsets",
-            "sequence_offsets is reserved and must be absent");
-    REQUIRE(!present(&io->saved_activations), error, "io.saved_activations",
-            "saved_activations is reserved and must be absent");
-    TRY(check_rows(layer, io, error));
-    return check_routing(layer, io, error);
-}
 
 /* ---------------------------------------------------------------------------------------------- one pass */
 
@@ -91,21 +18,29 @@ static clmoe_buffer at(const clmoe_buffer *memory, uint64_t offset) {
     return buffer;
 }
 
+/* A matrix every token goes through: y = epilogue(x . W^T). */
+static void launch_dense(clmoe__run *run, const pass *p, const char *stage, clmoe__gemm *gemm, const clmoe_buffer *x,
+                         uint64_t x_stride, const clmoe_buffer *operand, const clmoe_buffer *y) {
+    const clmoe__gemm_io io = {.tokens = p->io->tokens,
+                               .max_rows = p->io->tokens,
+                               .token_count = p->io->token_count,
+                               .x = *x,
+                               .x_stride = x_stride,
+                               .operand = *operand,
+                               .y = *y,
+                               .y_stride = gemm->matrix->out_features};
+    run->stage = stage;
+    clmoe__gemm_launch(run, gemm, &io);
+    run->stage = NULL;
+}
+
 static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
-    if (!present(&io->logits)) {
-        const clmoe__gemm_io router = {.tokens = io->tokens,
-                                       .max_rows = io->tokens,
-                                       .token_count = io->token_count,
-                                       .x = present(&io->router_input) ? io->router_input : io->x,
-                                       .x_stride = present(&io->router_input) ? io->router_input_stride : io->x_stride,
-                                       .operand = p->y,
-                                       .y = p->logits,
-                                       .y_stride = layer->classes};
-        run->stage = "logits";
-        clmoe__gemm_launch(run, &layer->router, &router);
-        run->stage = NULL;
+    if (!clmoe__present(&io->logits)) {
+        const int other = clmoe__present(&io->router_input);
+        launch_dense(run, p, "logits", &layer->router, other ? &io->router_input : &io->x,
+                     other ? io->router_input_stride : io->x_stride, &p->y, &p->logits);
     }
     const clmoe_select_io select = {.struct_size = sizeof select,
                                     .tokens = io->tokens,
@@ -129,16 +64,17 @@ static void launch_dispatch(clmoe__run *run, pass *p) {
     clmoe__dispatch_launch(run, p->layer->dispatch, &dispatch);
 }
 
+/* From x, or from z where there is a latent space, to a row in p->y for every slot. */
 static void launch_experts(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
-    const uint32_t h = layer->weights->hidden_size, i = layer->weights->experts.intermediate_size;
+    const uint32_t size = layer->weights->experts_size, i = layer->weights->experts.intermediate_size;
     const uint32_t rows = (uint32_t)p->arena->max_rows;
     const clmoe__gemm_io up = {.tokens = p->io->tokens,
                                .max_rows = rows,
                                .plan = p->plan,
                                .layout = &p->arena->plan_layout,
-                               .x = p->io->x,
-                               .x_stride = p->io->x_stride,
+                               .x = layer->has_latent ? p->y : p->io->x,
+                               .x_stride = layer->has_latent ? size : p->io->x_stride,
                                .weight = p->weight,
                                .operand = p->a,
                                .y = p->h,
@@ -150,35 +86,35 @@ static void launch_experts(clmoe__run *run, pass *p) {
                                  .x = p->h,
                                  .x_stride = i,
                                  .y = p->y,
-                                 .y_stride = h};
+                                 .y_stride = size};
     clmoe__gemm_launch(run, &layer->up, &up);
     clmoe__gemm_launch(run, &layer->down, &down);
+}
+
+/* z = latent_in . x, which the experts see in place of x. */
+static void launch_latent_in(clmoe__run *run, pass *p) {
+    launch_dense(run, p, "latent in", &p->layer->latent_in, &p->io->x, p->io->x_stride, &p->a, &p->y);
+}
+
+/* Each token's weighted sum in the latent space, then back: latent_out . sum takes the place of the experts' rows. */
+static void launch_latent_out(clmoe__run *run, pass *p) {
+    const clmoe_combine_io sum = {.struct_size = sizeof sum,
+                                  .tokens = p->io->tokens,
+                                  .token_count = p->io->token_count,
+                                  .y = p->y,
+                                  .slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4),
+                                  .weight = p->weight,
+                                  .out = p->a};
+    run->stage = "latent sum";
+    clmoe__combine_launch(run, p->layer->latent_sum, &sum);
+    launch_dense(run, p, "latent out", &p->layer->latent_out, &p->a, p->layer->weights->latent_size, &p->h, &p->y);
 }
 
 /* The shared experts see every token; their output takes the place of the gathered rows. */
 static void launch_shared(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
-    const uint32_t h = layer->weights->hidden_size, i = layer->weights->shared.intermediate_size;
-    const clmoe_io *io = p->io;
-    const clmoe__gemm_io up = {.tokens = io->tokens,
-                               .max_rows = io->tokens,
-                               .token_count = io->token_count,
-                               .x = io->x,
-                               .x_stride = io->x_stride,
-                               .operand = p->a,
-                               .y = p->h,
-                               .y_stride = i};
-    const clmoe__gemm_io down = {.tokens = io->tokens,
-                                 .max_rows = io->tokens,
-                                 .token_count = io->token_count,
-                                 .x = p->h,
-                                 .x_stride = i,
-                                 .y = p->a,
-                                 .y_stride = h};
-    run->stage = "shared";
-    clmoe__gemm_launch(run, &layer->shared_up, &up);
-    clmoe__gemm_launch(run, &layer->shared_down, &down);
-    run->stage = NULL;
+    launch_dense(run, p, "shared", &layer->shared_up, &p->io->x, p->io->x_stride, &p->a, &p->h);
+    launch_dense(run, p, "shared", &layer->shared_down, &p->h, layer->weights->shared.intermediate_size, &p->h, &p->a);
 }
 
 static void launch_combine(clmoe__run *run, pass *p) {
@@ -203,17 +139,21 @@ static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io,
                         const clmoe__arena *arena, int first) {
     pass p = {.layer = layer, .io = io, .arena = arena, .first = first};
     p.plan = at(memory, arena->plan);
-    p.logits = present(&io->logits) ? io->logits : at(memory, arena->logits);
-    p.index = present(&io->index) ? io->index : present(&io->out_index) ? io->out_index : at(memory, arena->index);
-    p.weight = present(&io->weight)       ? io->weight
-               : present(&io->out_weight) ? io->out_weight
-                                          : at(memory, arena->weight);
+    p.logits = clmoe__present(&io->logits) ? io->logits : at(memory, arena->logits);
+    p.index = clmoe__present(&io->index)       ? io->index
+              : clmoe__present(&io->out_index) ? io->out_index
+                                               : at(memory, arena->index);
+    p.weight = clmoe__present(&io->weight)       ? io->weight
+               : clmoe__present(&io->out_weight) ? io->out_weight
+                                                 : at(memory, arena->weight);
     p.a = at(memory, arena->a);
     p.h = at(memory, arena->h);
     p.y = at(memory, arena->y);
-    if (!present(&io->index)) launch_routing(run, &p);
+    if (!clmoe__present(&io->index)) launch_routing(run, &p);
     launch_dispatch(run, &p);
+    if (layer->has_latent) launch_latent_in(run, &p);
     launch_experts(run, &p);
+    if (layer->has_latent) launch_latent_out(run, &p);
     if (layer->has_shared) launch_shared(run, &p);
     launch_combine(run, &p);
 }
@@ -221,7 +161,7 @@ static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io,
 /* ------------------------------------------------------------------------------------------------ passes */
 
 static void move_by(clmoe_buffer *buffer, uint64_t bytes) {
-    if (present(buffer)) buffer->offset += bytes;
+    if (clmoe__present(buffer)) buffer->offset += bytes;
 }
 
 /* The caller's io from token `begin` on. */
@@ -276,7 +216,7 @@ static clmoe_status pass_tokens(const clmoe__run *run, const clmoe_layer *layer,
 static void launch_no_tokens(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io) {
     clmoe__arena arena;
     clmoe_buffer memory;
-    if (!present(&io->out_load)) return;
+    if (!clmoe__present(&io->out_load)) return;
     clmoe__arena_layout(layer, 0, &arena);
     clmoe__run_arena(run, arena.total, &memory);
     pass p = {.layer = layer, .io = io, .arena = &arena, .first = 1};
@@ -299,8 +239,8 @@ static void launch_passes(clmoe__run *run, clmoe_layer *layer, const clmoe_io *i
         const uint32_t tokens = (uint32_t)clmoe__min(size, io->tokens - begin);
         clmoe_io part = pass_io(layer, io, begin, tokens);
         if (tokens != size) clmoe__arena_layout(layer, tokens, &arena);
-        if (begin != 0 && present(&io->token_count)) part.token_count = at(&memory, arena.count);
-        if (begin != 0 && present(&io->token_count))
+        if (begin != 0 && clmoe__present(&io->token_count)) part.token_count = at(&memory, arena.count);
+        if (begin != 0 && clmoe__present(&io->token_count))
             clmoe__pass_count_launch(run, layer, &io->token_count, &part.token_count, begin, tokens);
         launch_pass(run, layer, &part, &memory, &arena, begin == 0);
     }
@@ -312,7 +252,7 @@ clmoe_status clmoe_forward(clmoe_layer *layer, clmoe_workspace *workspace, cl_co
     clmoe_io taken;
     clmoe_io_default(&taken, sizeof taken);
     TRY(clmoe__take(&taken, sizeof taken, io, "io", error));
-    TRY(check(layer, &taken, error));
+    TRY(clmoe__forward_check(layer, &taken, error));
     clmoe__run run;
     TRY(clmoe__run_begin(&run, layer->context, workspace, queue, n_wait, wait, error));
     if (taken.tokens != 0)

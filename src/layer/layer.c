@@ -35,6 +35,9 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
     const uint32_t classes = clmoe_routing_classes(&desc->routing);
     REQUIRE(weights->num_classes == 0 || weights->num_classes == classes, error, "routing.num_experts",
             "the routing has %u classes, but the weights' router has %u", classes, weights->num_classes);
+    REQUIRE(weights->latent_size == 0 || desc->routing.zero_experts == 0, error, "routing.zero_experts",
+            "zero_experts is %u, expected 0: the experts work in a latent space of %u", desc->routing.zero_experts,
+            weights->latent_size);
     TRY(check_share(desc, weights, error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
     REQUIRE((int)desc->activation.gated == weights->experts.gated, error, "activation.gated",
@@ -55,12 +58,12 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
 
 /* Up and down projection of one set of experts; slots 0: the shared experts, which see every token. */
 static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation,
-                               uint32_t slots, const char *up_stage, const char *down_stage, clmoe__gemm *up,
-                               clmoe__gemm *down, clmoe_error *error) {
+                               uint32_t x_format, uint32_t slots, const char *up_stage, const char *down_stage,
+                               clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
     clmoe__gemm_spec spec = {.matrix = &ffn->up,
                              .activation = activation,
                              .choice = &layer->weights->choice,
-                             .x_format = layer->desc.x_format,
+                             .x_format = x_format,
                              .y_is_operand = 1,
                              .slots = slots,
                              .stage = up_stage};
@@ -74,35 +77,55 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
     return clmoe__gemm_create(layer->context, &down_spec, down, error);
 }
 
+/* One matrix of its own: y = x . W^T for every token, in f32. */
+static clmoe_status create_dense(clmoe_layer *layer, const clmoe__matrix *matrix, const clmoe__gemm_choice *choice,
+                                 uint32_t x_format, const char *stage, clmoe__gemm *gemm, clmoe_error *error) {
+    const clmoe__gemm_spec spec = {
+        .matrix = matrix, .choice = choice, .x_format = x_format, .y_format = CLMOE_F32, .stage = stage};
+    return clmoe__gemm_create(layer->context, &spec, gemm, error);
+}
+
 static clmoe_status create_gemms(clmoe_layer *layer, clmoe_error *error) {
     const clmoe_weights *weights = layer->weights;
-    if (weights->has_router) {
-        const clmoe__gemm_spec router = {.matrix = &weights->router,
-                                         .choice = &weights->router_choice,
-                                         .x_format = layer->desc.x_format,
-                                         .y_format = CLMOE_F32,
-                                         .stage = "logits"};
-        TRY(clmoe__gemm_create(layer->context, &router, &layer->router, error));
+    const clmoe__gemm_choice *choice = &weights->choice;
+    const uint32_t x_format = layer->desc.x_format;
+    if (weights->has_router)
+        TRY(create_dense(layer, &weights->router, &weights->router_choice, x_format, "logits", &layer->router, error));
+    if (layer->has_latent) {
+        TRY(create_dense(layer, &weights->latent_in, choice, x_format, "latent in", &layer->latent_in, error));
+        TRY(create_dense(layer, &weights->latent_out, choice, CLMOE_F32, "latent out", &layer->latent_out, error));
     }
-    TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->slots, "up", "down", &layer->up,
-                   &layer->down, error));
+    TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->has_latent ? CLMOE_F32 : x_format,
+                   layer->slots, "up", "down", &layer->up, &layer->down, error));
     if (!layer->has_shared) return CLMOE_OK;
-    return create_ffn(layer, &weights->shared, &layer->desc.shared_activation, 0, "shared up", "shared down",
+    return create_ffn(layer, &weights->shared, &layer->desc.shared_activation, x_format, 0, "shared up", "shared down",
                       &layer->shared_up, &layer->shared_down, error);
 }
 
+/* The weighted sum of a token's rows in the latent space; every factor but the weights is the combine's. */
+static clmoe_status create_latent_sum(clmoe_layer *layer, clmoe_error *error) {
+    clmoe_combine_desc sum;
+    clmoe_combine_desc_default(&sum, sizeof sum);
+    sum.hidden_size = layer->weights->latent_size;
+    sum.slots = layer->slots;
+    sum.num_experts = layer->desc.routing.num_experts;
+    sum.weighted = layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_OUTPUT;
+    return clmoe__combine_create(layer->context, &sum, NULL, NULL, &layer->latent_sum, error);
+}
+
+/* With a latent space, the rows have been added up before: slots is 0. */
 static clmoe_status create_combine(clmoe_layer *layer, clmoe_error *error) {
     const clmoe_layer_desc *desc = &layer->desc;
     const clmoe_weights *weights = layer->weights;
     clmoe_combine_desc combine;
     clmoe_combine_desc_default(&combine, sizeof combine);
     combine.hidden_size = weights->hidden_size;
-    combine.slots = layer->slots;
+    combine.slots = layer->has_latent ? 0 : layer->slots;
     combine.num_experts = desc->routing.num_experts;
     combine.zero_experts = desc->omit_shared ? 0 : desc->routing.zero_experts;
     combine.x_format = desc->x_format;
     combine.out_format = desc->out_format;
-    combine.weighted = desc->routing.weight_on == CLMOE_WEIGHT_ON_OUTPUT;
+    combine.weighted = !layer->has_latent && desc->routing.weight_on == CLMOE_WEIGHT_ON_OUTPUT;
     combine.has_shared = (uint32_t)layer->has_shared;
     combine.routed_scale = desc->routed_scale;
     combine.shared_scale = desc->shared_scale;
@@ -117,6 +140,8 @@ static void launch_warm(clmoe__run *run, void *stage) {
     const clmoe_buffer none = {0};
     clmoe__pass_count_launch(run, layer, &none, &none, 0, 0);
     if (layer->weights->has_router) clmoe__gemm_launch(run, &layer->router, &nothing);
+    if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_in, &nothing);
+    if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_out, &nothing);
     clmoe__gemm_launch(run, &layer->up, &nothing);
     clmoe__gemm_launch(run, &layer->down, &nothing);
     if (!layer->has_shared) return;
@@ -139,6 +164,7 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     layer->dispatch_desc.local_experts = layer->local_experts;
     layer->dispatch_desc.tile_rows = layer->up.choice.tile_rows;
     TRY(clmoe_dispatch_create(context, &layer->dispatch_desc, &layer->dispatch, error));
+    if (layer->has_latent) TRY(create_latent_sum(layer, error));
     TRY(create_combine(layer, error));
     const clmoe__options options = {{0}, 0};
     TRY(clmoe__kernel_create(context, "token_count.cl", "token_count", &options, "token count", &layer->pass_count,
@@ -167,6 +193,7 @@ clmoe_status clmoe_layer_create(clmoe_context *context, clmoe_weights *weights, 
     made->classes = clmoe_routing_classes(&taken.routing);
     made->slots = clmoe_routing_slots(&taken.routing);
     made->local_experts = weights->experts.num_experts;
+    made->has_latent = weights->latent_size != 0;
     made->has_shared = weights->shared.intermediate_size != 0 && !taken.omit_shared;
     clmoe__context_retain(context);
     clmoe__weights_retain(weights);
@@ -182,12 +209,14 @@ clmoe_status clmoe_layer_create(clmoe_context *context, clmoe_weights *weights, 
 void clmoe_layer_destroy(clmoe_layer *layer) {
     if (layer == NULL || clmoe__counter_add(&layer->references, -1) != 0) return;
     clmoe_context *context = layer->context;
-    clmoe__gemm *gemms[] = {&layer->router, &layer->up, &layer->down, &layer->shared_up, &layer->shared_down};
+    clmoe__gemm *gemms[] = {&layer->router,     &layer->latent_in, &layer->up,         &layer->down,
+                            &layer->latent_out, &layer->shared_up, &layer->shared_down};
     clmoe__host_lane_destroy(layer);
     for (size_t i = 0; i < sizeof gemms / sizeof *gemms; i++) clmoe__gemm_destroy(context, gemms[i]);
     clmoe__kernel_destroy(context, &layer->pass_count);
     clmoe_select_destroy(layer->select);
     clmoe_dispatch_destroy(layer->dispatch);
+    clmoe_combine_destroy(layer->latent_sum);
     clmoe_combine_destroy(layer->combine);
     clmoe_weights_destroy(layer->weights);
     free(layer->description);

@@ -19,22 +19,37 @@ struct clmoe_layer {
     clmoe_weights *weights;
     clmoe_layer_desc desc;
     uint32_t classes, slots, local_experts;
-    int has_shared;
+    int has_shared, has_latent;
     clmoe_dispatch_desc dispatch_desc;
-    clmoe__gemm router, up, down, shared_up, shared_down;
+    clmoe__gemm router, latent_in, up, down, latent_out, shared_up, shared_down;
     clmoe_select *select;
     clmoe_dispatch *dispatch;
+    clmoe_combine *latent_sum; /* of a token's rows, in front of latent_out; NULL: combine adds them up itself */
     clmoe_combine *combine;
     clmoe__kernel pass_count; /* token_count.cl */
     clmoe__host_lane host;
     char *description;
 };
 
-/* Where a pass over `tokens` tokens keeps what, in bytes from the arena's start. Regions are used again when what they held
- * is no longer needed:
+/* Where a pass over `tokens` tokens keeps what, in bytes from the arena's start:
  *
- *     plan | logits | index | weight | a: gathered rows, then the shared output | h | y, before that the router's rows
- */
+ *     plan | logits | index | weight | count | a | h | y
+ *
+ * The last three are used again and again, each stage reading what the one before it left; the lines in brackets exist
+ * in layers with a latent space only:
+ *
+ *                       a                       h                      y
+ *     logits                                                           x as the router's operand
+ *    [latent in         x as its operand                               z = latent_in . x ]
+ *     up                rows of x (or z)        act(up)
+ *     down                                      act(up)                rows of the experts
+ *    [latent sum        s, the sum of a token's rows                   rows of the experts]
+ *    [latent out        s                       s as its operand       latent_out . s     ]
+ *     shared up         x as its operand        act(up)                kept
+ *     shared down       shared output           act(up)                kept
+ *     combine           shared output                                  rows, or latent_out . s
+ *
+ * Operands exist with the cpu macro-kernel only; the other reads its rows where they are. */
 typedef struct clmoe__arena {
     clmoe_plan_layout plan_layout;
     uint64_t max_rows;
@@ -46,6 +61,10 @@ typedef struct clmoe__arena {
 void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena);
 /* The most tokens, at most `tokens`, whose arena fits in `limit` bytes and whose launches fit in 65535 groups; 0: none. */
 uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t limit);
+
+/* Checks io against the layer, and sets strides that are 0. (forward_checks.c) */
+clmoe_status clmoe__forward_check(const clmoe_layer *layer, clmoe_io *io, clmoe_error *error);
+int clmoe__present(const clmoe_buffer *buffer);
 
 /* (forward.c) Writes the valid tokens of the pass that starts at first_token to `pass`. */
 void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,

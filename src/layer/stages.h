@@ -19,12 +19,17 @@ void clmoe__vector_destroy(clmoe_context *context, clmoe__vector *vector);
  * the rows they step over, reserved fields 0; device sources large enough. Absent is legal unless required. */
 clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
                                  uint64_t rows, uint64_t columns, int required, const char *name, clmoe_error *error);
+/* The same for a matrix, which may also be in a narrow format, with scales. */
+clmoe_status clmoe__matrix_tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                        uint64_t rows, uint64_t columns, int required, const char *name,
+                                        clmoe_error *error);
 int clmoe__tensor_present(const clmoe_tensor *tensor);
 
 /* Like select_create, with vectors that somebody else owns (a clmoe_weights); NULL mem = absent. The public create
  * functions make vectors of their own and call these. */
 clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *routing, cl_mem select_bias,
                                   cl_mem expert_scale, clmoe_select **select, clmoe_error *error);
+/* Here slots may be 0: y is [tokens, hidden_size] then, summed already, and slot_row is not read. */
 clmoe_status clmoe__combine_create(clmoe_context *context, const clmoe_combine_desc *desc, cl_mem shared_gate,
                                    cl_mem output_bias, clmoe_combine **combine, clmoe_error *error);
 

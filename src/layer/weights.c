@@ -10,6 +10,8 @@ static const clmoe__matrix_names expert_names = {"experts.gate", "experts.gate_b
 static const clmoe__matrix_names expert_down_names = {"", "", "experts.down", "experts.down_bias"};
 static const clmoe__matrix_names shared_names = {"shared.gate", "shared.gate_bias", "shared.up", "shared.up_bias"};
 static const clmoe__matrix_names shared_down_names = {"", "", "shared.down", "shared.down_bias"};
+static const clmoe__matrix_names latent_in_names = {"", "", "latent_in", ""};
+static const clmoe__matrix_names latent_out_names = {"", "", "latent_out", ""};
 static const clmoe__matrix_names router_names = {"", "", "router", "router_bias"};
 static const clmoe_tensor absent;
 
@@ -21,19 +23,33 @@ void clmoe_weights_desc_default(clmoe_weights_desc *desc, size_t struct_size) {
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
 }
 
-static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn, uint32_t hidden_size,
-                              const char *name, const clmoe__matrix_names *up, const clmoe__matrix_names *down,
-                              clmoe_error *error) {
+/* size: features of an expert's input and output. */
+static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn, uint32_t size, const char *name,
+                              const clmoe__matrix_names *up, const clmoe__matrix_names *down, clmoe_error *error) {
     REQUIRE(ffn->intermediate_size >= 1 && ffn->intermediate_size <= MAX_FEATURES, error, name,
             "%s.intermediate_size is %u, expected 1..%u", name, ffn->intermediate_size, MAX_FEATURES);
     REQUIRE(ffn->num_experts >= 1 && ffn->num_experts <= MAX_EXPERTS, error, name,
             "%s.num_experts is %u, expected 1..%u", name, ffn->num_experts, MAX_EXPERTS);
     REQUIRE(ffn->gated <= 1, error, name, "%s.gated is %u, expected 0 or 1", name, ffn->gated);
     for (int i = 0; i < 8; i++) REQUIRE(ffn->reserved[i] == 0, error, name, "%s.reserved is not 0", name);
-    TRY(clmoe__projection_check(context, ffn->num_experts, hidden_size, ffn->intermediate_size, (int)ffn->gated,
-                                ffn->gate_up, &ffn->gate, &ffn->up, &ffn->gate_bias, &ffn->up_bias, up, error));
-    return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, hidden_size, 0, 0, &absent,
-                                   &ffn->down, &absent, &ffn->down_bias, down, error);
+    TRY(clmoe__projection_check(context, ffn->num_experts, size, ffn->intermediate_size, (int)ffn->gated, ffn->gate_up,
+                                &ffn->gate, &ffn->up, &ffn->gate_bias, &ffn->up_bias, up, error));
+    return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, size, 0, 0, &absent, &ffn->down,
+                                   &absent, &ffn->down_bias, down, error);
+}
+
+static clmoe_status check_latent(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
+    const uint32_t h = desc->hidden_size, l = desc->latent_size;
+    REQUIRE(l <= MAX_FEATURES, error, "latent_size", "latent_size is %u, expected 0..%u", l, MAX_FEATURES);
+    if (l == 0) {
+        REQUIRE(!clmoe__tensor_present(&desc->latent_in), error, "latent_in",
+                "latent_in is given, but latent_size is 0");
+        REQUIRE(!clmoe__tensor_present(&desc->latent_out), error, "latent_out",
+                "latent_out is given, but latent_size is 0");
+        return CLMOE_OK;
+    }
+    TRY(clmoe__matrix_tensor_check(context, &desc->latent_in, 1, l, h, 1, "latent_in", error));
+    return clmoe__matrix_tensor_check(context, &desc->latent_out, 1, h, l, 1, "latent_out", error);
 }
 
 static clmoe_status check_router(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
@@ -44,7 +60,7 @@ static clmoe_status check_router(const clmoe_context *context, const clmoe_weigh
             "num_classes is %u, expected %d..%u", classes, any, MAX_EXPERTS);
     REQUIRE(clmoe__tensor_present(&desc->router) || !clmoe__tensor_present(&desc->router_bias), error, "router_bias",
             "router_bias is given without router");
-    TRY(clmoe__tensor_check(context, &desc->router, 1, classes, desc->hidden_size, 0, "router", error));
+    TRY(clmoe__matrix_tensor_check(context, &desc->router, 1, classes, desc->hidden_size, 0, "router", error));
     TRY(clmoe__tensor_check(context, &desc->router_bias, 1, 1, classes, 0, "router_bias", error));
     TRY(clmoe__tensor_check(context, &desc->select_bias, 1, 1, classes, 0, "select_bias", error));
     return clmoe__tensor_check(context, &desc->expert_scale, 1, 1, classes, 0, "expert_scale", error);
@@ -57,7 +73,9 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
             desc->format);
     REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_BF16, error, "arithmetic", "arithmetic is %u, expected 0..2",
             desc->arithmetic);
-    TRY(check_ffn(context, &desc->experts, h, "experts", &expert_names, &expert_down_names, error));
+    TRY(check_latent(context, desc, error));
+    TRY(check_ffn(context, &desc->experts, desc->latent_size != 0 ? desc->latent_size : h, "experts", &expert_names,
+                  &expert_down_names, error));
     const int shared = desc->shared.intermediate_size != 0;
     if (shared) {
         TRY(check_ffn(context, &desc->shared, h, "shared", &shared_names, &shared_down_names, error));
@@ -71,22 +89,37 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
     return check_router(context, desc, error);
 }
 
-static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_weights *weights, const clmoe_ffn *from,
+/* A matrix as the experts' are kept; its features are to be set. */
+static clmoe__matrix experts_shape(const clmoe_weights *weights, uint32_t groups) {
+    return (clmoe__matrix){
+        .groups = groups, .format = weights->format, .arithmetic = weights->arithmetic, .lanes = weights->choice.lanes};
+}
+
+static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_weights *weights, const clmoe_ffn *from, uint32_t size,
                              const clmoe__matrix_names *up, const clmoe__matrix_names *down, clmoe__ffn *ffn,
                              clmoe_error *error) {
-    const uint32_t h = weights->hidden_size, i = from->intermediate_size, lanes = weights->choice.lanes;
-    const clmoe__matrix shape = {
-        .groups = from->num_experts, .format = weights->format, .arithmetic = weights->arithmetic, .lanes = lanes};
+    const uint32_t i = from->intermediate_size;
     ffn->num_experts = from->num_experts;
     ffn->intermediate_size = i;
     ffn->gated = (int)from->gated;
-    ffn->up = ffn->down = shape;
-    ffn->up.in_features = ffn->down.out_features = h;
+    ffn->up = ffn->down = experts_shape(weights, from->num_experts);
+    ffn->up.in_features = ffn->down.out_features = size;
     ffn->up.out_features = ffn->down.in_features = i;
     ffn->up.gated = ffn->gated;
     TRY(clmoe__projection_create(packer, &ffn->up, from->gate_up, &from->gate, &from->up, &from->gate_bias,
                                  &from->up_bias, up, error));
     return clmoe__projection_create(packer, &ffn->down, 0, &absent, &from->down, &absent, &from->down_bias, down,
+                                    error);
+}
+
+static clmoe_status pack_latent(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
+                                clmoe_error *error) {
+    clmoe__matrix *in = &weights->latent_in, *out = &weights->latent_out;
+    *in = *out = experts_shape(weights, 1);
+    in->in_features = out->out_features = weights->hidden_size;
+    in->out_features = out->in_features = weights->latent_size;
+    TRY(clmoe__projection_create(packer, in, 0, &absent, &desc->latent_in, &absent, &absent, &latent_in_names, error));
+    return clmoe__projection_create(packer, out, 0, &absent, &desc->latent_out, &absent, &absent, &latent_out_names,
                                     error);
 }
 
@@ -107,11 +140,33 @@ static clmoe_status pack_router(clmoe__packer *packer, clmoe_weights *weights, c
     return CLMOE_OK;
 }
 
+static clmoe_status pack_with(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
+                              clmoe_error *error) {
+    const clmoe_ffn *shared = &desc->shared;
+    TRY(pack_ffn(packer, weights, &desc->experts, weights->experts_size, &expert_names, &expert_down_names,
+                 &weights->experts, error));
+    if (weights->latent_size != 0) TRY(pack_latent(packer, weights, desc, error));
+    if (shared->intermediate_size != 0)
+        TRY(pack_ffn(packer, weights, shared, weights->hidden_size, &shared_names, &shared_down_names, &weights->shared,
+                     error));
+    return clmoe__tensor_present(&desc->router) ? pack_router(packer, weights, desc, error) : CLMOE_OK;
+}
+
+static clmoe_status pack_matrices(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
+    clmoe__packer packer = {
+        .context = weights->context, .released = desc->released, .released_user = desc->released_user};
+    const clmoe_status status = pack_with(&packer, weights, desc, error);
+    clmoe__packer_destroy(&packer);
+    return status;
+}
+
 static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
     clmoe_context *context = weights->context;
     weights->hidden_size = desc->hidden_size;
+    weights->latent_size = desc->latent_size;
+    weights->experts_size = desc->latent_size != 0 ? desc->latent_size : desc->hidden_size;
     weights->num_classes = desc->num_classes;
-    weights->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : desc->experts.up.format;
+    weights->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : clmoe__kept_format(desc->experts.up.format);
     weights->arithmetic = desc->arithmetic;
     if (weights->arithmetic == CLMOE_ARITHMETIC_BF16 && weights->format != CLMOE_BF16)
         return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic",
@@ -119,14 +174,7 @@ static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc,
     TRY(clmoe__arithmetic_choose(context, weights->format, &weights->arithmetic, error));
     TRY(clmoe__gemm_choose(context, weights->format, weights->arithmetic, &weights->choice, weights->refused,
                            sizeof weights->refused, error));
-    clmoe__packer packer = {context, {0}, desc->released, desc->released_user};
-    clmoe_status status =
-        pack_ffn(&packer, weights, &desc->experts, &expert_names, &expert_down_names, &weights->experts, error);
-    if (status == CLMOE_OK && desc->shared.intermediate_size != 0)
-        status = pack_ffn(&packer, weights, &desc->shared, &shared_names, &shared_down_names, &weights->shared, error);
-    if (status == CLMOE_OK && clmoe__tensor_present(&desc->router)) status = pack_router(&packer, weights, desc, error);
-    clmoe__packer_destroy(&packer);
-    if (status != CLMOE_OK) return status;
+    TRY(pack_matrices(weights, desc, error));
     TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias,
                              error));
     TRY(clmoe__vector_create(context, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale,
@@ -166,8 +214,9 @@ void clmoe__weights_retain(clmoe_weights *weights) { clmoe__counter_add(&weights
 void clmoe_weights_destroy(clmoe_weights *weights) {
     if (weights == NULL || clmoe__counter_add(&weights->references, -1) != 0) return;
     clmoe_context *context = weights->context;
-    clmoe__matrix *matrices[] = {&weights->experts.up, &weights->experts.down, &weights->shared.up,
-                                 &weights->shared.down, &weights->router};
+    clmoe__matrix *matrices[] = {&weights->experts.up,  &weights->experts.down, &weights->shared.up,
+                                 &weights->shared.down, &weights->latent_in,    &weights->latent_out,
+                                 &weights->router};
     clmoe__vector *vectors[] = {&weights->select_bias, &weights->expert_scale, &weights->shared_gate,
                                 &weights->output_bias};
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) clmoe__matrix_destroy(context, matrices[i]);
@@ -180,6 +229,7 @@ uint64_t clmoe_weights_bytes(const clmoe_weights *weights) {
     if (weights == NULL) return 0;
     return clmoe__matrix_bytes(&weights->experts.up) + clmoe__matrix_bytes(&weights->experts.down) +
            clmoe__matrix_bytes(&weights->shared.up) + clmoe__matrix_bytes(&weights->shared.down) +
+           clmoe__matrix_bytes(&weights->latent_in) + clmoe__matrix_bytes(&weights->latent_out) +
            clmoe__matrix_bytes(&weights->router) + weights->select_bias.block.bytes +
            weights->expert_scale.block.bytes + weights->shared_gate.block.bytes + weights->output_bias.block.bytes;
 }
