@@ -1,34 +1,47 @@
 /* Packs a piece of one expert's matrix into panels (panel.clh): some columns of y ("outs") by some k, read with any two
- * strides, so every layout a checkpoint may have is one kernel. Lanes past the matrix's edge become 0.
+ * strides, so every layout a checkpoint may have is one kernel. Lanes past the matrix's edge become 0. Values of the panel's
+ * own format are moved as they are; others become f32, times their scale, and are rounded to nearest even.
  *
  *   group id 0    panel of the piece
  *   group id 1    run of 64 k
  *   local id 0    shares the panel's columns; any local size
  *
- *   SOURCE_FORMAT, WEIGHT_FORMAT, ARITHMETIC, PANEL_LANES (panel.clh)
+ *   SOURCE_FORMAT, SCALE_FORMAT (narrow.clh), WEIGHT_FORMAT, ARITHMETIC, PANEL_LANES (panel.clh)
  */
 #ifndef SOURCE_FORMAT
 #define SOURCE_FORMAT 1
 #endif
-#ifndef WEIGHT_FORMAT
-#define WEIGHT_FORMAT 1
-#endif
-#ifndef ARITHMETIC
-#define ARITHMETIC 1
-#endif
-#ifndef PANEL_LANES
-#define PANEL_LANES 16
-#endif
-#define KP ARITHMETIC
+#define LANES 1
 #define K_RUN 64
 
 #include "common.clh"
+#include "lanes.clh"
+#include "narrow.clh"
+#include "panel.clh"
+
+#if SOURCE_FORMAT == FORMAT_E4M3 || SOURCE_FORMAT == FORMAT_E2M1
+typedef uchar source_t;
+inline float source_load(__global const source_t *base, ulong i) {
+#if SOURCE_FORMAT == FORMAT_E4M3
+    return as_float(f32_from_e4m3(base[i]));
+#else
+    return as_float(f32_from_e2m1(base[i / 2] >> i % 2 * 4));
+#endif
+}
+#else
 #define STORAGE_NAME source
 #define STORAGE_FORMAT SOURCE_FORMAT
 #include "storage.clh"
+#endif
 #define STORAGE_NAME panel
 #define STORAGE_FORMAT WEIGHT_FORMAT
 #include "storage.clh"
+
+#if SOURCE_FORMAT == WEIGHT_FORMAT && WEIGHT_FORMAT == FORMAT_F32
+#define MOVED uint
+#elif SOURCE_FORMAT == WEIGHT_FORMAT
+#define MOVED ushort
+#endif
 
 __kernel void pack_weights(
     __global const source_t *source, ulong source_offset, ulong out_stride, ulong k_stride, /* element (out, k) of the piece */
@@ -36,9 +49,12 @@ __kernel void pack_weights(
     uint outs,                                             /* columns of the piece; its first is a panel's first */
     uint k_begin, uint k_end,                              /* the piece's k; k_begin is a multiple of K_RUN */
     uint features,                                         /* the matrix's k */
-    uint lane_begin, uint lane_count) {                    /* columns this matrix has in a panel */
+    uint lane_begin, uint lane_count,                      /* columns this matrix has in a panel */
+    __global const uchar *scales, ulong scales_offset,     /* of the expert */
+    uint stored_row, uint stored_step,                     /* the piece's first out, and its next, as rows of the tensor */
+    SCALE_PARAMETERS) {
     const ulong steps = (features + KP - 1) / KP;
-    __global panel_t *panel = panels + (first_panel + get_group_id(0)) * steps * (2 * PANEL_LANES * KP);
+    __global panel_t *panel = panels + (first_panel + get_group_id(0)) * steps * (PANEL_COLUMNS * KP);
     const uint out_begin = get_group_id(0) * lane_count;
     if (out_begin >= outs) return;
     const uint run_begin = k_begin + get_group_id(1) * K_RUN;
@@ -47,9 +63,25 @@ __kernel void pack_weights(
     for (uint lane = get_local_id(0); lane < lane_count; lane += get_local_size(0)) {
         const uint out = out_begin + lane;
         __global const source_t *from = source + source_offset + out * out_stride;
+#if SCALE_FORMAT != 0
+        const ulong scale_row = (ulong)((stored_row + out * stored_step) / block_rows) * scale_columns;
+#endif
         for (uint k = run_begin; k < run_end; k++) {
-            const float value = out < outs && k < features ? source_load(from, (k - k_begin) * k_stride) : 0.0f;
-            panel_store(panel, ((ulong)(k / KP) * (2 * PANEL_LANES) + lane_begin + lane) * KP + k % KP, value);
+            const bool present = out < outs && k < features;
+            const ulong at = (k - k_begin) * k_stride;
+            const ulong to = ((ulong)(k / KP) * PANEL_COLUMNS + lane_begin + lane) * KP + k % KP;
+#ifdef MOVED
+            ((__global MOVED *)panel)[to] = present ? ((__global const MOVED *)from)[at] : (MOVED)0;
+#else
+            float value = present ? source_load(from, at) : 0.0f;
+#if SCALE_FORMAT != 0
+            if (present) {
+                const scale_t scale = scale_load(scales + scales_offset, scale_row + k / block_columns);
+                value = as_float(scaled(as_uint(value), scale));
+            }
+#endif
+            panel_store(panel, to, value);
+#endif
         }
     }
 }

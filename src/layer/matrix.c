@@ -1,4 +1,4 @@
-/* Shape and memory of packed matrices. Packing itself is in pack.c. */
+/* Shape and memory of packed matrices. Packing itself begins in pack.c. */
 #include "matrix.h"
 
 #include <string.h>
@@ -75,12 +75,12 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
     REQUIRE(separate || !clmoe__tensor_present(gate_bias), error, names->gate_bias,
             "%s is given, but gate and up are in one tensor or there is no gate", names->gate_bias);
     if (separate) {
-        TRY(clmoe__tensor_check(context, gate, groups, out_features, in_features, 1, names->gate, error));
+        TRY(clmoe__matrix_tensor_check(context, gate, groups, out_features, in_features, 1, names->gate, error));
         TRY(clmoe__tensor_check(context, gate_bias, groups, 1, out_features, 0, names->gate_bias, error));
         REQUIRE(clmoe__tensor_present(gate_bias) == clmoe__tensor_present(up_bias), error, names->gate_bias,
                 "%s and %s must both be given or both be absent", names->gate_bias, names->up_bias);
     }
-    TRY(clmoe__tensor_check(context, up, groups, rows, in_features, 1, names->up, error));
+    TRY(clmoe__matrix_tensor_check(context, up, groups, rows, in_features, 1, names->up, error));
     return clmoe__tensor_check(context, up_bias, groups, 1, rows, 0, names->up_bias, error);
 }
 
@@ -91,8 +91,7 @@ clmoe_status clmoe__projection_create(clmoe__packer *packer, clmoe__matrix *matr
     clmoe__matrix_part parts[2];
     TRY(clmoe__matrix_create(packer->context, matrix, clmoe__tensor_present(up_bias), error));
     const uint32_t count = clmoe__matrix_parts(matrix, gate_up, gate, up, gate_bias, up_bias, names, parts);
-    clmoe_status status = CLMOE_OK;
-    for (uint32_t i = 0; i < count && status == CLMOE_OK; i++) status = clmoe__pack(packer, matrix, &parts[i], error);
+    const clmoe_status status = clmoe__pack(packer, matrix, parts, count, error);
     if (status != CLMOE_OK) clmoe__matrix_destroy(packer->context, matrix);
     return status;
 }

@@ -57,6 +57,7 @@ typedef struct clmoe__packer {
     clmoe__block staging;                                              /* starts empty */
     void (*released)(void *user, const char *tensor, uint32_t expert); /* may be NULL */
     void *released_user;
+    clmoe__block scales; /* staging of scales; starts empty */
 } clmoe__packer;
 void clmoe__packer_destroy(clmoe__packer *packer);
 /* Creates a matrix (shape given down to lanes) and packs checked tensors into it. Nothing remains on failure. */
@@ -64,8 +65,8 @@ clmoe_status clmoe__projection_create(clmoe__packer *packer, clmoe__matrix *matr
                                       const clmoe_tensor *gate, const clmoe_tensor *up, const clmoe_tensor *gate_bias,
                                       const clmoe_tensor *up_bias, const clmoe__matrix_names *names,
                                       clmoe_error *error);
-/* Packs one part and its bias; tensors were checked. Finished when it returns. */
-clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *part,
+/* Packs all parts of a matrix (1 or 2) and their biases; tensors were checked. Finished when it returns. */
+clmoe_status clmoe__pack(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *parts, uint32_t count,
                          clmoe_error *error);
 
 #endif

@@ -36,42 +36,113 @@ static clmoe_status check_strides(const clmoe_tensor *tensor, stored_rows stored
     return CLMOE_OK;
 }
 
-static clmoe_status check_lists(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
-                                uint64_t bytes, const char *name, clmoe_error *error) {
-    for (uint32_t e = 0; tensor->host_list != NULL && e < experts; e++) {
-        REQUIRE(tensor->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
-    }
-    for (uint32_t e = 0; tensor->buffer_list != NULL && e < experts; e++) {
-        TRY(clmoe__buffer_check(context, &tensor->buffer_list[e], bytes, clmoe__format_bytes(tensor->format), 1, name,
-                                error));
-    }
+/* Two of CLMOE_F4_E2M1 are a byte, and a row starts with one. */
+static clmoe_status check_nibbles(const clmoe_tensor *tensor, uint64_t columns, const char *name, clmoe_error *error) {
+    if (tensor->format != CLMOE_F4_E2M1) return CLMOE_OK;
+    REQUIRE(columns % 2 == 0, error, name, "%s has %llu in_features, expected an even number with CLMOE_F4_E2M1", name,
+            (unsigned long long)columns);
+    REQUIRE(tensor->row_stride % 2 == 0, error, name, "%s.row_stride is %llu, expected an even number with CLMOE_F4_E2M1",
+            name, (unsigned long long)tensor->row_stride);
+    REQUIRE(tensor->expert_stride % 2 == 0, error, name,
+            "%s.expert_stride is %llu, expected an even number with CLMOE_F4_E2M1", name,
+            (unsigned long long)tensor->expert_stride);
     return CLMOE_OK;
+}
+
+/* Bytes of `elements` of a format; a half byte counts as one. */
+static uint64_t bytes_of(uint32_t format, uint64_t elements) {
+    return format == CLMOE_F4_E2M1 ? elements / 2 + elements % 2 : clmoe__mul(elements, clmoe__format_bits(format) / 8);
+}
+
+/* Where a tensor or its scales come from. */
+typedef struct sources {
+    uint32_t format;
+    const void *host;
+    const void *const *host_list;
+    const clmoe_buffer *buffer, *buffer_list;
+} sources;
+
+static int count_sources(const sources *s) {
+    return (s->host != NULL) + (s->host_list != NULL) + (s->buffer->kind != CLMOE_BUFFER_NONE) + (s->buffer_list != NULL);
+}
+
+/* Lists have no holes, buffers are large enough; `bytes` of one expert, `all` of all in one place. */
+static clmoe_status check_memory(const clmoe_context *context, const sources *s, uint32_t experts, uint64_t bytes,
+                                 uint64_t all, const char *name, clmoe_error *error) {
+    const uint32_t bits = clmoe__format_bits(s->format);
+    const size_t size = bits < 8 ? 1 : bits / 8;
+    for (uint32_t e = 0; s->host_list != NULL && e < experts; e++)
+        REQUIRE(s->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
+    for (uint32_t e = 0; s->buffer_list != NULL && e < experts; e++)
+        TRY(clmoe__buffer_check(context, &s->buffer_list[e], bytes, size, 1, name, error));
+    REQUIRE(s->host == NULL || all <= SIZE_MAX / 2, error, name, "%s has more bytes than memory can hold", name);
+    if (s->buffer->kind == CLMOE_BUFFER_NONE) return CLMOE_OK;
+    return clmoe__buffer_check(context, s->buffer, all, size, 1, name, error);
+}
+
+static clmoe_status check_scales(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                 uint64_t rows, uint64_t columns, const char *name, clmoe_error *error) {
+    const clmoe_scales *s = tensor->scales;
+    if (s == NULL) return CLMOE_OK;
+    REQUIRE(clmoe__format_bits(tensor->format) < 16, error, name,
+            "%s.scales is given, but %s.format is %u: only CLMOE_F8_E4M3 and CLMOE_F4_E2M1 have scales", name, name,
+            tensor->format);
+    REQUIRE((s->format >= CLMOE_F32 && s->format <= CLMOE_BF16) || s->format == CLMOE_F8_E8M0, error, name,
+            "%s.scales.format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16 or CLMOE_F8_E8M0", name, s->format);
+    REQUIRE(s->block_rows >= 1 && s->block_columns >= 1, error, name,
+            "%s.scales has blocks of %u x %u, expected 1 x 1 or larger", name, s->block_rows, s->block_columns);
+    REQUIRE(s->reserved == 0, error, name, "%s.scales.reserved is not 0", name);
+    const sources from = {s->format, s->host, s->host_list, &s->buffer, s->buffer_list};
+    REQUIRE(count_sources(&from) == 1, error, name,
+            "%s.scales has %d sources: set one of host, host_list, buffer and buffer_list", name, count_sources(&from));
+    const uint64_t count = clmoe__mul(clmoe__div_up(rows, s->block_rows), clmoe__div_up(columns, s->block_columns));
+    const uint64_t bytes = bytes_of(s->format, count);
+    return check_memory(context, &from, experts, bytes, clmoe__mul(experts, bytes), name, error);
+}
+
+static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, const char *name, clmoe_error *error) {
+    const int is_wide = tensor->format >= CLMOE_F32 && tensor->format <= CLMOE_BF16;
+    const int is_narrow = tensor->format == CLMOE_F8_E4M3 || tensor->format == CLMOE_F4_E2M1;
+    REQUIRE(is_wide || (is_matrix && is_narrow), error, name, "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s", name,
+            tensor->format, is_matrix ? ", CLMOE_BF16, CLMOE_F8_E4M3 or CLMOE_F4_E2M1" : " or CLMOE_BF16");
+    REQUIRE(tensor->layout <= CLMOE_IN_OUT, error, name, "%s.layout is %u, expected CLMOE_OUT_IN or CLMOE_IN_OUT", name,
+            tensor->layout);
+    REQUIRE(is_wide || tensor->layout == CLMOE_OUT_IN, error, name,
+            "%s.layout is CLMOE_IN_OUT, expected CLMOE_OUT_IN with CLMOE_F8_E4M3 and CLMOE_F4_E2M1", name);
+    return CLMOE_OK;
+}
+
+static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
+                          uint64_t columns, int required, int is_matrix, const char *name, clmoe_error *error) {
+    const sources from = {tensor->format, tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list};
+    const int given = count_sources(&from);
+    REQUIRE(tensor->reserved == 0, error, name, "%s.reserved is not 0", name);
+    REQUIRE(given != 0 || !required, error, name, "%s is absent: set one of host, host_list, buffer and buffer_list",
+            name);
+    if (given == 0) return CLMOE_OK;
+    REQUIRE(given == 1, error, name, "%s has %d sources: set one of host, host_list, buffer and buffer_list", name,
+            given);
+    TRY(check_format(tensor, is_matrix, name, error));
+    REQUIRE(experts > 0 && rows > 0 && columns > 0, error, name, "%s is given, but its shape is [%u, %llu, %llu]", name,
+            experts, (unsigned long long)rows, (unsigned long long)columns);
+    const stored_rows stored = rows_of(tensor, rows, columns);
+    TRY(check_strides(tensor, stored, name, error));
+    TRY(check_nibbles(tensor, columns, name, error));
+    TRY(check_scales(context, tensor, experts, rows, columns, name, error));
+    const uint64_t span = rows_span(stored);
+    const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
+    const uint64_t all = clmoe__add(clmoe__mul(experts - 1, step), span);
+    return check_memory(context, &from, experts, bytes_of(tensor->format, span), bytes_of(tensor->format, all), name,
+                        error);
 }
 
 clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
                                  uint64_t rows, uint64_t columns, int required, const char *name, clmoe_error *error) {
-    REQUIRE(tensor->reserved[0] == 0 && tensor->reserved[1] == 0, error, name, "%s.reserved is not 0", name);
-    const int sources = (tensor->host != NULL) + (tensor->host_list != NULL) +
-                        (tensor->buffer.kind != CLMOE_BUFFER_NONE) + (tensor->buffer_list != NULL);
-    REQUIRE(sources != 0 || !required, error, name, "%s is absent: set one of host, host_list, buffer and buffer_list",
-            name);
-    if (sources == 0) return CLMOE_OK;
-    REQUIRE(sources == 1, error, name, "%s has %d sources: set one of host, host_list, buffer and buffer_list", name,
-            sources);
-    REQUIRE(tensor->format >= CLMOE_F32 && tensor->format <= CLMOE_BF16, error, name,
-            "%s.format is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16", name, tensor->format);
-    REQUIRE(tensor->layout <= CLMOE_IN_OUT, error, name, "%s.layout is %u, expected CLMOE_OUT_IN or CLMOE_IN_OUT", name,
-            tensor->layout);
-    REQUIRE(experts > 0 && rows > 0 && columns > 0, error, name, "%s is given, but its shape is [%u, %llu, %llu]", name,
-            experts, (unsigned long long)rows, (unsigned long long)columns);
+    return check(context, tensor, experts, rows, columns, required, 0, name, error);
+}
 
-    const stored_rows stored = rows_of(tensor, rows, columns);
-    TRY(check_strides(tensor, stored, name, error));
-    const uint64_t size = clmoe__format_bytes(tensor->format), span = rows_span(stored);
-    TRY(check_lists(context, tensor, experts, clmoe__mul(span, size), name, error));
-    const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
-    const uint64_t all = clmoe__mul(clmoe__add(clmoe__mul(experts - 1, step), span), size);
-    REQUIRE(tensor->host == NULL || all <= SIZE_MAX / 2, error, name, "%s has more bytes than memory can hold", name);
-    if (tensor->buffer.kind == CLMOE_BUFFER_NONE) return CLMOE_OK;
-    return clmoe__buffer_check(context, &tensor->buffer, all, (size_t)size, 1, name, error);
+clmoe_status clmoe__matrix_tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                        uint64_t rows, uint64_t columns, int required, const char *name,
+                                        clmoe_error *error) {
+    return check(context, tensor, experts, rows, columns, required, 1, name, error);
 }

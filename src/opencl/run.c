@@ -292,6 +292,10 @@ static void transfer(clmoe__run *run, const clmoe_buffer *buffer, void *to, cons
     if (code == CL_SUCCESS) enqueued(run, event);
 }
 
+void clmoe__run_wait(clmoe__run *run) {
+    if (run->status == CLMOE_OK) stick_cl(run, run->context->cl.clFinish(run->workspace->queue), "clFinish");
+}
+
 void clmoe__run_write(clmoe__run *run, const clmoe_buffer *to, const void *from, uint64_t bytes) {
     transfer(run, to, NULL, from, bytes);
 }

@@ -52,6 +52,7 @@ void clmoe__run_launch(clmoe__run *run, cl_uint dimensions, const size_t *global
 /* Other commands in the same order. */
 void clmoe__run_write(clmoe__run *run, const clmoe_buffer *to, const void *from, uint64_t bytes); /* blocking */
 void clmoe__run_read(clmoe__run *run, void *to, const clmoe_buffer *from, uint64_t bytes);        /* blocking */
+void clmoe__run_wait(clmoe__run *run); /* until everything enqueued on the queue is complete */
 void clmoe__run_fail(clmoe__run *run, clmoe_status status); /* error detail already written by the caller */
 clmoe_status clmoe__run_end(clmoe__run *run, cl_event *done);
 
