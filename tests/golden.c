@@ -1,6 +1,8 @@
-/* Reading safetensors files: 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, then the data. */
+/* Reading safetensors files: 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, then the
+ * data. */
 #include "golden.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include <cjson/cJSON.h>
@@ -74,7 +76,8 @@ static int add_file(golden *g, const char *folder, const char *name) {
     assert_non_null(json);
     const cJSON *entry = NULL;
     cJSON_ArrayForEach(entry, json) {
-        if (strcmp(entry->string, "__metadata__") != 0) add_tensor(g, entry, file + 8 + header, bytes - 8 - (size_t)header);
+        if (strcmp(entry->string, "__metadata__") != 0) add_tensor(g, entry, file + 8 + header,
+        bytes - 8 - (size_t)header);
     }
     cJSON_Delete(json);
     free(file);
@@ -127,4 +130,45 @@ void golden_close(golden *g) {
     }
     free(g->tensors);
     *g = (golden){0};
+}
+
+const char *golden_folder(const char *name) {
+    static char path[1024];
+    (void)snprintf(path, sizeof path, CLMOE_TEST_DATA "/golden/hf/%s", name);
+    return path;
+}
+
+/* Experts are compared as a set a token, weights by expert. */
+static void compare_routes(const golden *g, const int32_t *index, const float *weight, double tolerance) {
+    const int32_t *wanted = golden_find(g, "expert_index")->data;
+    const float *wanted_weight = golden_find(g, "expert_weight")->data;
+    const uint32_t K = g->top_k;
+    for (uint32_t t = 0; t < g->tokens; t++) {
+        for (uint32_t a = 0; a < K; a++) {
+            uint32_t b = 0;
+            while (b < K && index[t * K + b] != wanted[t * K + a]) b++;
+            if (b == K) fail_msg("token %u: expert %d was not chosen", t, wanted[t * K + a]);
+            const double w = (double)wanted_weight[t * K + a], off = fabs((double)weight[t * K + b] - w);
+            if (!(off <= tolerance / 2e-5 * (1e-5 + 1e-4 * fabs(w)))) {
+                fail_msg("token %u expert %d: weight %g, wanted %g", t, wanted[t * K + a], (double)weight[t * K + b],
+                w);
+            }
+        }
+    }
+}
+
+void golden_compare(const golden *g, const char *name, const float *out, const int32_t *index, const float *weight,
+                    const int32_t *load, double tolerance) {
+    const float *wanted = golden_find(g, "output")->data;
+    const size_t count = (size_t)g->tokens * g->hidden;
+    double worst = 0, largest = 0;
+    compare_routes(g, index, weight, tolerance);
+    assert_memory_equal(load, golden_find(g, "expert_load")->data, g->experts * sizeof *load);
+    for (size_t n = 0; n < count; n++) {
+        largest = fmax(largest, fabs((double)wanted[n]));
+        const double off = fabs((double)out[n] - (double)wanted[n]);
+        if (!(off <= worst)) worst = off; /* NaN sticks out */
+    }
+    print_message("%s: output %.1e of the largest, allowed %.0e\n", name, worst / largest, tolerance);
+    if (!(worst < tolerance * largest)) fail_msg("%s: output off by %.3e of the largest", name, worst / largest);
 }

@@ -26,4 +26,12 @@ golden golden_open(const char *name);
 const golden_tensor *golden_find(const golden *g, const char *name);
 void golden_close(golden *g);
 
+/* Fails unless a layer's results for hidden_states are the expected ones: out within tolerance (2e-5, or more for
+ * narrow weights) of the largest output, per token the same experts in any order with the same weights, load exactly.
+ * */
+void golden_compare(const golden *g, const char *name, const float *out, const int32_t *index, const float *weight,
+                    const int32_t *load, double tolerance);
+/* The path of tests/golden/hf/NAME in static memory. */
+const char *golden_folder(const char *name);
+
 #endif

@@ -123,12 +123,12 @@ static void repeat_first(double *values, size_t experts, size_t each) {
     for (size_t e = 1; e < experts && values != NULL; e++) memcpy(values + e * each, values, each * sizeof *values);
 }
 
-static void draw_ffn(layer_case *c, oracle_ffn *f, uint32_t experts, uint32_t intermediate, int up_bias, int down_bias,
-                     const clmoe_activation *activation, uint64_t stream) {
+static void draw_ffn(layer_case *c, oracle_ffn *f, uint32_t experts, uint32_t hidden, uint32_t intermediate,
+                     int up_bias, int down_bias, const clmoe_activation *activation, uint64_t stream) {
     test_random random = test_random_new(c->options.stream * 16 + stream);
-    const size_t H = c->options.hidden, I = intermediate, n = experts;
+    const size_t H = hidden, I = intermediate, n = experts;
     const uint32_t format = c->options.format;
-    *f = (oracle_ffn){.experts = experts, .hidden = c->options.hidden, .intermediate = intermediate};
+    *f = (oracle_ffn){.experts = experts, .hidden = hidden, .intermediate = intermediate};
     f->activation = *activation;
     const double in = 1 / sqrt((double)H), mid = 1 / sqrt((double)I);
     f->up = draw(c, &random, n * I * H, in, format);
@@ -194,6 +194,16 @@ static void take_share(oracle_ffn *f, uint32_t first, uint32_t count) {
     if (f->down_bias != NULL) f->down_bias += n * H;
 }
 
+static void describe_latent(layer_case *c, clmoe_weights_desc *desc) {
+    test_random random = test_random_new(c->options.stream * 16 + 4);
+    const size_t H = c->options.hidden, L = c->options.latent;
+    c->oracle.latent_in = draw(c, &random, L * H, 1 / sqrt((double)H), c->options.format);
+    c->oracle.latent_out = draw(c, &random, H * L, 1 / sqrt((double)L), c->options.format);
+    desc->latent_size = c->options.latent;
+    desc->latent_in = tensor(c, c->oracle.latent_in, 1, L, H);
+    desc->latent_out = tensor(c, c->oracle.latent_out, 1, H, L);
+}
+
 static void describe_rest(layer_case *c, clmoe_weights_desc *desc) {
     test_random random = test_random_new(c->options.stream * 16 + 3);
     const case_options *o = &c->options;
@@ -249,15 +259,16 @@ layer_case *case_describe(test_device *device, const case_options *options, clmo
     desc->format = o->format;
     desc->arithmetic = o->arithmetic;
     desc->num_classes = oracle->classes;
-    draw_ffn(c, &oracle->experts, layer->routing.num_experts, o->intermediate, o->with & CASE_UP_BIAS,
-             o->with & CASE_DOWN_BIAS, &layer->activation, 1);
+    draw_ffn(c, &oracle->experts, layer->routing.num_experts, o->latent != 0 ? o->latent : o->hidden, o->intermediate,
+             o->with & CASE_UP_BIAS, o->with & CASE_DOWN_BIAS, &layer->activation, 1);
     if (layer->local_experts != 0) take_share(&oracle->experts, layer->first_expert, layer->local_experts);
     describe_ffn(c, &oracle->experts, &desc->experts);
     if (o->shared_intermediate != 0) {
-        draw_ffn(c, &oracle->shared, 1, o->shared_intermediate, o->with & CASE_SHARED_BIAS, o->with & CASE_SHARED_BIAS,
-                 &layer->shared_activation, 2);
+        draw_ffn(c, &oracle->shared, 1, o->hidden, o->shared_intermediate, o->with & CASE_SHARED_BIAS,
+                 o->with & CASE_SHARED_BIAS, &layer->shared_activation, 2);
         describe_ffn(c, &oracle->shared, &desc->shared);
     }
+    if (o->latent != 0) describe_latent(c, desc);
     describe_rest(c, desc);
     return c;
 }

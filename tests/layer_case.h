@@ -26,6 +26,7 @@ enum case_with {
 typedef struct case_options {
     uint64_t stream; /* of random numbers */
     uint32_t hidden, intermediate, shared_intermediate;
+    uint32_t latent; /* 0: the experts see x */
     uint32_t format, source_format, arithmetic;
     uint32_t layout, source, gate_up;
     uint32_t gaps; /* elements between stored rows and between experts, filled with NaN */

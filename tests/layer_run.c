@@ -103,7 +103,8 @@ void case_check_output(const layer_case *c, const void *x, uint32_t tokens, cons
     oracle_forward(&c->oracle, values, tokens, index, weight, before != NULL ? old : NULL, wanted, magnitude);
     const uint32_t longest = c->oracle.shared.intermediate > c->options.intermediate ? c->oracle.shared.intermediate
                                                                                       : c->options.intermediate;
-    const uint32_t terms = c->options.hidden > longest ? c->options.hidden : longest;
+    const uint32_t widest = c->options.hidden > c->options.latent ? c->options.hidden : c->options.latent;
+    const uint32_t terms = widest > longest ? widest : longest;
     const int bf16 = c->options.arithmetic == CLMOE_ARITHMETIC_BF16 ||
                      (c->options.arithmetic == CLMOE_ARITHMETIC_AUTO && c->options.format == CLMOE_BF16);
     for (size_t i = 0; i < n; i++) {

@@ -55,37 +55,43 @@ static double moved(const clmoe_activation *a, double gate, double up, double dg
     return most / step;
 }
 
-static double dot(const double *row, const double *x, uint32_t n, double bias, double *magnitude) {
+/* x_magnitude[n]: what the errors of x are relative to; NULL: x itself. */
+static double dot(const double *row, const double *x, const double *x_magnitude, uint32_t n, double bias,
+                  double *magnitude) {
     double sum = bias, absolute = fabs(bias);
     for (uint32_t k = 0; k < n; k++) {
         sum += row[k] * x[k];
-        absolute += fabs(row[k] * x[k]);
+        absolute += fabs(row[k] * (x_magnitude != NULL ? x_magnitude[k] : x[k]));
     }
     *magnitude = absolute;
     return sum;
 }
 
-void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, double *y, double *magnitude) {
+/* oracle_ffn_row for an x whose errors are relative to x_magnitude[H], as in dot. */
+static void ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, const double *x_magnitude,
+                    double *y, double *magnitude) {
     const uint32_t H = f->hidden, I = f->intermediate;
     double *h = calloc((size_t)2 * I + H, sizeof *h), *slack = h + I, *in = slack + I;
     for (uint32_t k = 0; k < H; k++) in[k] = round ? bf16(x[k]) : x[k];
     for (uint32_t i = 0; i < I; i++) {
         const size_t row = (size_t)expert * I + i;
         double g = 0, dg = 0, du = 0;
-        const double u = dot(f->up + row * H, in, H, f->up_bias != NULL ? f->up_bias[row] : 0, &du);
-        if (f->activation.gated) g = dot(f->gate + row * H, in, H, f->gate_bias != NULL ? f->gate_bias[row] : 0, &dg);
+        const double u = dot(f->up + row * H, in, x_magnitude, H, f->up_bias != NULL ? f->up_bias[row] : 0, &du);
+        if (f->activation.gated)
+            g = dot(f->gate + row * H, in, x_magnitude, H, f->gate_bias != NULL ? f->gate_bias[row] : 0, &dg);
         const double value = oracle_activation(&f->activation, g, u);
         h[i] = round ? bf16(value) : value;
         slack[i] = fabs(value) + moved(&f->activation, g, u, dg, du);
     }
     for (uint32_t j = 0; j < H; j++) {
         const size_t row = (size_t)expert * H + j;
-        double ignored;
-        y[j] = dot(f->down + row * I, h, I, f->down_bias != NULL ? f->down_bias[row] : 0, &ignored);
-        magnitude[j] = f->down_bias != NULL ? fabs(f->down_bias[row]) : 0;
-        for (uint32_t i = 0; i < I; i++) magnitude[j] += fabs(f->down[row * I + i]) * slack[i];
+        y[j] = dot(f->down + row * I, h, slack, I, f->down_bias != NULL ? f->down_bias[row] : 0, &magnitude[j]);
     }
     free(h);
+}
+
+void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, double *y, double *magnitude) {
+    ffn_row(f, expert, round, x, NULL, y, magnitude);
 }
 
 void oracle_logits(const oracle_layer *layer, const double *input, uint32_t tokens, double *logits, double *magnitude) {
@@ -93,43 +99,73 @@ void oracle_logits(const oracle_layer *layer, const double *input, uint32_t toke
         for (uint32_t c = 0; c < layer->classes; c++) {
             const size_t at = (size_t)t * layer->classes + c;
             double absolute;
-            logits[at] = dot(layer->router + (size_t)c * layer->hidden, input + (size_t)t * layer->hidden, layer->hidden,
-                             layer->router_bias != NULL ? layer->router_bias[c] : 0, &absolute);
+            logits[at] = dot(layer->router + (size_t)c * layer->hidden, input + (size_t)t * layer->hidden, NULL,
+                             layer->hidden, layer->router_bias != NULL ? layer->router_bias[c] : 0, &absolute);
             if (magnitude != NULL) magnitude[at] = absolute;
         }
     }
 }
 
-/* Adds one slot's part to out[H] and magnitude[H]; `row` and `y` are scratch of H values. */
-static void add_slot(const oracle_layer *layer, const double *x, int32_t class, double weight, double *row, double *y,
-                     double *out, double *magnitude) {
-    const uint32_t H = layer->hidden;
-    const double factor = weight * layer->routed_scale;
+/* Values, and what their errors are relative to; NULL: the values themselves. */
+typedef struct judged {
+    double *value, *magnitude;
+} judged;
+
+static void project(const double *matrix, uint32_t rows, uint32_t columns, int round, const judged *x,
+                    const judged *y) {
+    double *in = calloc(columns, sizeof *in);
+    for (uint32_t k = 0; k < columns; k++) in[k] = round ? bf16(x->value[k]) : x->value[k];
+    for (uint32_t r = 0; r < rows; r++)
+        y->value[r] = dot(matrix + (size_t)r * columns, in, x->magnitude, columns, 0, &y->magnitude[r]);
+    free(in);
+}
+
+/* Adds one slot's part to sum; x is what the experts see, `row` and `y` are scratch of its size. */
+static void add_slot(const oracle_layer *layer, const judged *x, int32_t class, double weight, const judged *row,
+                     const judged *y, const judged *sum) {
+    const uint32_t n = layer->experts.hidden;
     if (class < 0 || (uint32_t)class >= layer->num_experts + layer->zero_experts) return;
     if ((uint32_t)class >= layer->num_experts) {
-        for (uint32_t j = 0; j < H && !layer->leave_shared; j++) {
-            out[j] += factor * x[j];
-            magnitude[j] += fabs(factor * x[j]);
+        for (uint32_t j = 0; j < n && !layer->leave_shared; j++) {
+            sum->value[j] += weight * x->value[j];
+            sum->magnitude[j] += fabs(weight * x->value[j]);
         }
         return;
     }
     if ((uint32_t)class < layer->first_expert) return;
     const uint32_t expert = (uint32_t)class - layer->first_expert;
     if (expert >= layer->experts.experts) return;
-    double *absolute = y + H;
-    for (uint32_t j = 0; j < H; j++) row[j] = layer->weight_on_input ? x[j] * weight : x[j];
-    oracle_ffn_row(&layer->experts, expert, layer->bf16, row, y, absolute);
-    const double after = layer->weight_on_input ? layer->routed_scale : factor;
-    for (uint32_t j = 0; j < H; j++) {
-        out[j] += after * y[j];
-        magnitude[j] += fabs(after) * absolute[j];
+    const double before = layer->weight_on_input ? weight : 1, after = layer->weight_on_input ? 1 : weight;
+    for (uint32_t j = 0; j < n; j++) {
+        row->value[j] = before * x->value[j];
+        row->magnitude[j] = fabs(before * (x->magnitude != NULL ? x->magnitude[j] : x->value[j]));
     }
+    ffn_row(&layer->experts, expert, layer->bf16, row->value, row->magnitude, y->value, y->magnitude);
+    for (uint32_t j = 0; j < n; j++) {
+        sum->value[j] += after * y->value[j];
+        sum->magnitude[j] += fabs(after) * y->magnitude[j];
+    }
+}
+
+/* The routed experts' part of one token: sum[H], from x[H]. `scratch` has eight times max(H, L) places. */
+static void routed(const oracle_layer *layer, double *x, const int32_t *index, const float *weight, double *scratch,
+                   const judged *sum) {
+    const uint32_t H = layer->hidden, L = layer->experts.hidden, n = H > L ? H : L;
+    const judged in = {x, NULL}, z = {scratch, scratch + n}, row = {scratch + 2 * n, scratch + 3 * n};
+    const judged y = {scratch + 4 * n, scratch + 5 * n}, inner = {scratch + 6 * n, scratch + 7 * n};
+    const int latent = layer->latent_in != NULL;
+    const judged *to = latent ? &inner : sum;
+    if (latent) project(layer->latent_in, L, H, layer->bf16, &in, &z);
+    for (uint32_t j = 0; j < L; j++) to->value[j] = to->magnitude[j] = 0;
+    for (uint32_t s = 0; s < layer->slots; s++)
+        add_slot(layer, latent ? &z : &in, index[s], (double)weight[s], &row, &y, to);
+    if (latent) project(layer->latent_out, H, L, layer->bf16, &inner, sum);
 }
 
 static void add_shared(const oracle_layer *layer, const double *x, double *y, double *out, double *magnitude) {
     const uint32_t H = layer->hidden;
     double factor = layer->shared_scale, absolute = 0, *shared_magnitude = y + H;
-    if (layer->shared_gate != NULL) factor *= sigmoid(dot(layer->shared_gate, x, H, 0, &absolute));
+    if (layer->shared_gate != NULL) factor *= sigmoid(dot(layer->shared_gate, x, NULL, H, 0, &absolute));
     oracle_ffn_row(&layer->shared, 0, layer->bf16, x, y, shared_magnitude);
     for (uint32_t j = 0; j < H; j++) {
         out[j] += factor * y[j];
@@ -139,24 +175,23 @@ static void add_shared(const oracle_layer *layer, const double *x, double *y, do
 
 void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index, const float *weight,
                     const double *before, double *out, double *magnitude) {
-    const uint32_t H = layer->hidden;
-    double *row = calloc((size_t)3 * H, sizeof *row), *y = row + H;
+    const uint32_t H = layer->hidden, L = layer->experts.hidden, n = H > L ? H : L;
+    double *scratch = calloc((size_t)11 * n, sizeof *scratch), *in = scratch + (size_t)10 * n;
+    const judged sum = {scratch + (size_t)8 * n, scratch + (size_t)9 * n};
     for (uint32_t t = 0; t < tokens; t++) {
-        const size_t at = (size_t)t * H;
+        const size_t at = (size_t)t * H, slot = (size_t)t * layer->slots;
+        memcpy(in, x + at, H * sizeof *in);
+        routed(layer, in, index + slot, weight + slot, scratch, &sum);
         for (uint32_t j = 0; j < H; j++) {
-            out[at + j] = before != NULL ? before[at + j] : 0;
-            if (layer->output_bias != NULL && !layer->leave_shared) out[at + j] += layer->output_bias[j];
-            magnitude[at + j] = fabs(out[at + j]);
+            double rest = before != NULL ? before[at + j] : 0;
+            if (layer->output_bias != NULL && !layer->leave_shared) rest += layer->output_bias[j];
+            out[at + j] = rest + layer->routed_scale * sum.value[j];
+            magnitude[at + j] = fabs(rest) + fabs(layer->routed_scale) * sum.magnitude[j];
         }
-        for (uint32_t s = 0; s < layer->slots; s++) {
-            const size_t slot = (size_t)t * layer->slots + s;
-            add_slot(layer, x + at, index[slot], (double)weight[slot], row, y, out + at, magnitude + at);
-        }
-        if (layer->shared.intermediate > 0 && !layer->leave_shared) {
-            add_shared(layer, x + at, y, out + at, magnitude + at);
-        }
+        if (layer->shared.intermediate > 0 && !layer->leave_shared)
+            add_shared(layer, in, scratch, out + at, magnitude + at);
     }
-    free(row);
+    free(scratch);
 }
 
 double oracle_tolerance(double value, double magnitude, uint32_t terms, int rounds_bf16, uint32_t format) {

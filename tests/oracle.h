@@ -25,7 +25,9 @@ typedef struct oracle_layer {
     int leave_shared; /* 1: neither shared experts nor zero experts nor output bias */
     int bf16;         /* 1: activations are rounded to bf16 before each matrix product of the experts */
     double routed_scale, shared_scale;
-    oracle_ffn experts, shared;
+    oracle_ffn experts, shared; /* experts.hidden is the latent size where there is a latent space */
+    double *latent_in;   /* [L, H]; NULL: the experts see x */
+    double *latent_out;  /* [H, L] */
     double *router;      /* [classes, H] */
     double *router_bias; /* [classes] */
     double *shared_gate; /* [H] */

@@ -98,6 +98,16 @@ void test_buffer_read(test_device *device, const test_buffer *buffer, void *to) 
                      CL_SUCCESS);
 }
 
+void test_buffer_untouched(test_device *device, const test_buffer *buffer) {
+    uint8_t *now = malloc(buffer->bytes + 1);
+    assert_non_null(now);
+    test_buffer_read(device, buffer, now);
+    for (size_t i = 0; i < buffer->bytes; i++) {
+        if (now[i] != POISON) fail_msg("byte %zu of %zu was written, nothing should be", i, buffer->bytes);
+    }
+    free(now);
+}
+
 void test_buffer_free(test_device *device, test_buffer *buffer) {
     if (buffer->mem == NULL) return;
     const size_t front = (size_t)buffer->at.offset, total = front + buffer->bytes + guard_bytes();

@@ -32,6 +32,33 @@ void test_ok(clmoe_status status, const clmoe_error *error);
 void test_fails(clmoe_status status, const clmoe_error *error, clmoe_status wanted, const char *contains);
 #define FAILS(call, wanted, contains) test_fails((call), &error, (wanted), (contains))
 
+/* One wrong thing at a time: `copy`, which the call reads, becomes `good` changed by the statements behind `name`, and
+ * the answer must be INVALID_ARGUMENT about `name`. */
+#define REFUSED(call, copy, good, name, ...)       \
+    do {                                           \
+        (copy) = (good);                           \
+        __VA_ARGS__;                               \
+        FAILS(call, CLMOE_INVALID_ARGUMENT, name); \
+    } while (0)
+/* What every stage's create function refuses. `object`, a variable, is NULL afterwards. */
+#define REFUSED_CREATE(create, context, desc, object, name)                               \
+    do {                                                                                  \
+        memset(&(object), 1, sizeof(object));                                             \
+        FAILS(create(NULL, desc, &(object), &error), CLMOE_INVALID_ARGUMENT, "context");  \
+        assert_null(object);                                                              \
+        FAILS(create(context, NULL, &(object), &error), CLMOE_INVALID_ARGUMENT, "desc");  \
+        FAILS(create(context, desc, NULL, &error), CLMOE_INVALID_ARGUMENT, name);         \
+        assert_int_equal(create(context, NULL, &(object), NULL), CLMOE_INVALID_ARGUMENT); \
+    } while (0)
+/* And every enqueue function. */
+#define REFUSED_ENQUEUE(enqueue, object, queue, io, name)                                               \
+    do {                                                                                                \
+        FAILS(enqueue(NULL, NULL, queue, io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, name);     \
+        FAILS(enqueue(object, NULL, NULL, io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "queue"); \
+        FAILS(enqueue(object, NULL, queue, NULL, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "io"); \
+        FAILS(enqueue(object, NULL, queue, io, 2, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "wait"); \
+    } while (0)
+
 /* Device memory with 64 guard bytes before and behind, filled with poison (0xCD...), placed at an offset so that only
  * element alignment holds. `at` is what the library gets. */
 typedef struct test_buffer {
@@ -42,6 +69,7 @@ typedef struct test_buffer {
 } test_buffer;
 test_buffer test_buffer_new(test_device *device, size_t bytes, const void *from); /* from NULL: poison */
 void test_buffer_read(test_device *device, const test_buffer *buffer, void *to);
+void test_buffer_untouched(test_device *device, const test_buffer *buffer); /* asserts that it is poison still */
 void test_buffer_free(test_device *device, test_buffer *buffer); /* asserts that the guards are intact */
 
 /* Random numbers: xoshiro seeded by splitmix64. The seed of a process is fresh each run, printed once, and fixed by

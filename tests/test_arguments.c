@@ -5,7 +5,7 @@
 #include "layer_case.h"
 #include "poke.h"
 
-enum { H = 12, I = 10, E = 4, K = 2 };
+enum { H = 12, I = 10, E = 4, K = 2, LATENT = 7 };
 
 static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
@@ -119,9 +119,9 @@ static const poke weights_pokes[] = {
     POKE32(W, experts.up.format, 9, "experts.up"),
     POKE32(W, experts.up.format, CLMOE_FORMAT_NONE, "experts.up"),
     POKE32(W, experts.up.layout, 2, "experts.up"),
-    POKE64(W, experts.up.row_stride, H - 1, "experts.up"),
+    POKE64(W, experts.up.row_stride, LATENT - 1, "experts.up"),
     POKE64(W, experts.up.expert_stride, 3, "experts.up"),
-    POKE64(W, experts.up.reserved[1], 1, "experts.up"),
+    POKE64(W, experts.up.reserved, 1, "experts.up"),
     POKE_NULL(W, experts.up.host, "experts.up"),
     POKE_NULL(W, experts.gate.host, "experts.gate"),
     POKE_NULL(W, experts.down.host, "experts.down"),
@@ -130,6 +130,7 @@ static const poke weights_pokes[] = {
     POKE32(W, experts.down_bias.format, 9, "experts.down_bias"),
     POKE32(W, shared.num_experts, 2, "shared.num_experts"),
     POKE32(W, shared.gated, 5, "shared"),
+    POKE64(W, shared.up.row_stride, H - 1, "shared.up"),
     POKE_NULL(W, shared.up.host, "shared.up"),
     POKE_NULL(W, shared.gate.host, "shared.gate"),
     POKE_NULL(W, shared.down.host, "shared.down"),
@@ -141,6 +142,18 @@ static const poke weights_pokes[] = {
     POKE32(W, select_bias.format, 9, "select_bias"),
     POKE32(W, expert_scale.format, 9, "expert_scale"),
     POKE32(W, output_bias.format, 9, "output_bias"),
+    POKE32(W, latent_size, (1u << 20) + 1, "latent_size"),
+    POKE32(W, latent_size, 0, "latent_in"), /* which is given */
+    POKE32(W, latent_in.format, 9, "latent_in"),
+    POKE32(W, latent_in.layout, 2, "latent_in"),
+    POKE64(W, latent_in.row_stride, H - 1, "latent_in"),
+    POKE_NULL(W, latent_in.host, "latent_in"),
+    POKE32(W, latent_in.buffer.kind, 3, "latent_in"),
+    POKE32(W, latent_out.format, 9, "latent_out"),
+    POKE64(W, latent_out.row_stride, LATENT - 1, "latent_out"),
+    POKE64(W, latent_out.reserved, 1, "latent_out"),
+    POKE_NULL(W, latent_out.host, "latent_out"),
+    POKE64(W, experts.down.row_stride, I - 1, "experts.down"),
     POKE32(W, experts.up.buffer.kind, 1, "experts.up"), /* a second source, and without a handle */
     POKE32(W, experts.up.buffer.kind, 3, "experts.up"),
 };
@@ -148,6 +161,7 @@ static const poke weights_pokes[] = {
 
 static case_options full_case(void) {
     case_options o = case_default(H, I, E, K);
+    o.latent = LATENT;
     o.shared_intermediate = 6;
     o.with = CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_ROUTER_BIAS | CASE_SELECT_BIAS | CASE_EXPERT_SCALE | CASE_OUTPUT_BIAS |
              CASE_SHARED_GATE;
@@ -186,7 +200,7 @@ static void test_weights(void **state) {
     d.experts.up.host = NULL; /* one source now, with a hole */
     weights_fail(&d, CLMOE_INVALID_ARGUMENT, "experts.up");
     d = good;
-    test_buffer small = test_buffer_new(&device, E * I * H * 4, NULL);
+    test_buffer small = test_buffer_new(&device, E * I * LATENT * 4, NULL);
     d.experts.up.host = NULL;
     d.experts.up.buffer = small.at;
     d.experts.up.buffer.offset += 4 * 64; /* the last expert ends behind the buffer */
@@ -194,6 +208,14 @@ static void test_weights(void **state) {
     d.experts.up.buffer.offset = small.at.offset + 2;
     weights_fail(&d, CLMOE_INVALID_ARGUMENT, "experts.up");
     test_buffer_free(&device, &small);
+    d = good;
+    d.latent_size = 0;
+    d.latent_in = (clmoe_tensor){0}; /* latent_out alone */
+    weights_fail(&d, CLMOE_INVALID_ARGUMENT, "latent_out");
+    d = good;
+    d.latent_in.layout = CLMOE_IN_OUT;
+    d.latent_in.row_stride = LATENT - 1; /* of [H, L] */
+    weights_fail(&d, CLMOE_INVALID_ARGUMENT, "latent_in");
     assert_int_equal(bytes_in_use(), before);
     assert_int_equal(clmoe_weights_bytes(NULL), 0);
     clmoe_weights_destroy(NULL);

@@ -1,13 +1,15 @@
 /* The same layers on other devices: two sub-devices with the caller's context, forced vector widths, lowered limits, and
  * every variant of the grouped GEMM in turn by disabling those before it. All are held against the oracle; variants of one
  * device and arithmetic also against each other, bit for bit. */
+#include <math.h>
 #include <stdio.h>
 
 #include "layer_case.h"
 
 enum { CASES = 4, T = 29 };
 
-/* What runs (the first and the last everywhere): f32, bf16 with f32 arithmetic, f16 with 16-bit activations, bf16 by bf16. */
+/* What runs (the first and the last everywhere): f32, bf16 with f32 arithmetic, f16 with 16-bit activations, bf16 by
+ * bf16; the second and the last with a latent space. */
 static case_options option(int i) {
     case_options o = case_default(i == 1 ? 100 : 68, i == 2 ? 33 : 47, 10, 3);
     static const uint32_t formats[CASES] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16, CLMOE_BF16};
@@ -18,19 +20,24 @@ static case_options option(int i) {
     o.with = CASE_UP_BIAS | CASE_SHARED_GATE;
     o.gate_up = (uint32_t)i % 3;
     o.stream = 70 + (uint64_t)i;
+    if (i % 2 == 1) o.latent = i == 1 ? 37 : 24;
     return o;
 }
 
-static case_result run_one(test_device *device, int i) {
-    const case_options o = option(i);
-    layer_case *c = case_new(device, &o);
-    test_random random = test_random_new(80 + (uint64_t)i);
+static case_result run_options(test_device *device, const case_options *o) {
+    layer_case *c = case_new(device, o);
+    test_random random = test_random_new(10 + o->stream);
     void *x = case_input(c, T, &random);
     case_result r = case_forward(c, NULL, x, T);
     case_check(c, x, T, &r);
     free(x);
     case_free(c);
     return r;
+}
+
+static case_result run_one(test_device *device, int i) {
+    const case_options o = option(i);
+    return run_options(device, &o);
 }
 
 static void same(int i, const char *what, const case_result *a, const case_result *b) {
@@ -115,6 +122,31 @@ static void test_none_left(void **state) {
     test_close(&device);
 }
 
+/* Each device has its share of the experts, the second also what is not an expert's: their outputs add up. */
+static void share_experts(test_device devices[2], int i, const case_result *whole) {
+    case_options o = option(i);
+    const size_t n = (size_t)T * o.hidden;
+    double *sum = calloc(n, sizeof *sum);
+    assert_non_null(sum);
+    for (uint32_t part = 0; part < 2; part++) {
+        o.layer.first_expert = part == 0 ? 0 : 4;
+        o.layer.local_experts = part == 0 ? 4 : 6;
+        o.layer.omit_shared = part == 0;
+        case_result r = run_options(&devices[part], &o);
+        case_same_bits("routes of a share", r.index, whole->index, (size_t)T * 3 * 4);
+        for (size_t k = 0; k < n; k++) sum[k] += test_load(r.out, o.layer.out_format, k);
+        case_result_free(&r);
+    }
+    /* In bf16 the sum in the latent space is rounded in parts. */
+    const double allowed = o.arithmetic == CLMOE_ARITHMETIC_BF16 ? 0x1p-5 : 1e-5;
+    for (size_t k = 0; k < n; k++) {
+        const double wanted = test_load(whole->out, o.layer.out_format, k);
+        if (!(fabs(sum[k] - wanted) <= allowed * (1 + fabs(wanted))))
+            fail_msg("case %d: the shares' out[%zu] add up to %.9g, not %.9g", i, k, sum[k], wanted);
+    }
+    free(sum);
+}
+
 static void test_sub_devices(void **state) {
     (void)state;
     test_device parent = test_open(NULL);
@@ -141,6 +173,7 @@ static void test_sub_devices(void **state) {
     for (int i = 0; i < CASES; i += FIRST_AND_LAST) {
         case_result a = run_one(&devices[0], i), b = run_one(&devices[1], i);
         same(i, "the two halves", &a, &b);
+        share_experts(devices, i, &a);
         case_result_free(&a);
         case_result_free(&b);
     }

@@ -51,6 +51,8 @@ static clmoe_weights *make_weights(clmoe_context *context) {
     d.shared_gate = (clmoe_tensor){.format = CLMOE_F32, .host = router};
     d.router = (clmoe_tensor){.format = CLMOE_F32, .host = router};
     d.output_bias = (clmoe_tensor){.format = CLMOE_F32, .host = bias};
+    d.latent_size = H;
+    d.latent_in = d.latent_out = (clmoe_tensor){.format = CLMOE_F32, .host = up};
     clmoe_weights *weights = NULL;
     STEP(clmoe_weights_create(context, &d, &weights, &error));
     assert_non_null(weights);

@@ -168,24 +168,6 @@ static clmoe_layer *make_layer(test_device *device, const golden *g, const famil
     return layer;
 }
 
-/* Experts are compared as a set a token, weights by expert. */
-static void compare_routes(const golden *g, const int32_t *index, const float *weight, double tolerance) {
-    const int32_t *wanted = golden_find(g, "expert_index")->data;
-    const float *wanted_weight = golden_find(g, "expert_weight")->data;
-    const uint32_t K = g->top_k;
-    for (uint32_t t = 0; t < g->tokens; t++) {
-        for (uint32_t a = 0; a < K; a++) {
-            uint32_t b = 0;
-            while (b < K && index[t * K + b] != wanted[t * K + a]) b++;
-            if (b == K) fail_msg("token %u: expert %d was not chosen", t, wanted[t * K + a]);
-            const double w = (double)wanted_weight[t * K + a], off = fabs((double)weight[t * K + b] - w);
-            if (!(off <= tolerance / 2e-5 * (1e-5 + 1e-4 * fabs(w)))) {
-                fail_msg("token %u expert %d: weight %g, wanted %g", t, wanted[t * K + a], (double)weight[t * K + b], w);
-            }
-        }
-    }
-}
-
 static void run_case(test_device *device, const golden *g, const family *f, uint32_t format, double tolerance) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_weights *weights = make_weights(device, g, f, format);
@@ -209,17 +191,7 @@ static void run_case(test_device *device, const golden *g, const family *f, uint
     test_buffer_read(device, &index, i);
     test_buffer_read(device, &weight, w);
     test_buffer_read(device, &load, l);
-    compare_routes(g, i, w, tolerance);
-    assert_memory_equal(l, golden_find(g, "expert_load")->data, E * 4);
-    const float *wanted = golden_find(g, "output")->data;
-    double worst = 0, largest = 0;
-    for (size_t n = 0; n < T * H; n++) {
-        largest = fmax(largest, fabs((double)wanted[n]));
-        const double off = fabs((double)y[n] - (double)wanted[n]);
-        if (!(off <= worst)) worst = off; /* NaN sticks out */
-    }
-    print_message("%s format %u: output %.1e\n", f->name, format, worst / largest);
-    if (!(worst < tolerance * largest)) fail_msg("%s: output off by %.3e of the largest", f->name, worst / largest);
+    golden_compare(g, f->name, y, i, w, l, tolerance);
     free(y);
     free(w);
     free(i);

@@ -1,5 +1,5 @@
 /* Whole layers of random description against the double-precision oracle: shapes, storage formats, activations, biases,
- * arrangements and sources of weights, shared experts, zero and skip experts, routing presets.
+ * arrangements and sources of weights, shared experts, latent spaces, zero and skip experts, routing presets.
  *
  * Every axis walks through its values one case after the other, each from a random start, so that a run of a dozen cases
  * meets every value and no two runs pair them alike. CLMOE_TEST_SECONDS sets how long it goes on (default 40). */
@@ -13,7 +13,7 @@
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
 enum axis { FORMAT, SOURCE_FORMAT, X_FORMAT, OUT_FORMAT, LAYOUT, SOURCE, GATE_UP, KIND, HIDDEN, INTERMEDIATE, EXPERTS,
-            TOKENS, PRESET, SHARED, GAPS, CLASSES, LIMITS, AXES };
+            TOKENS, PRESET, SHARED, GAPS, CLASSES, LIMITS, LATENT, AXES };
 
 typedef struct walk {
     uint32_t start[AXES], step;
@@ -65,7 +65,7 @@ static void choose_routing(walk *w, case_options *o) {
     if (r->norm_p <= 0) r->norm_p = 2;
     if (r->scale == 1.0f) r->scale = 1.25f;
     switch (classes) {
-    case 1: r->zero_experts = 3; break;
+    case 1: r->zero_experts = o->latent == 0 ? 3 : 0; break;
     case 2: r->skip_experts = 1; break;
     default: break;
     }
@@ -110,6 +110,7 @@ static case_options choose(walk *w, uint32_t *tokens) {
         o.layer.shared_scale = 0.75f;
     }
     o.layer.routed_scale = test_random_below(&w->random, 2) ? 1 : 1.5f;
+    if (at(w, LATENT, 3) == 1) o.latent = 20 + test_random_below(&w->random, H);
     choose_routing(w, &o);
     uint32_t T = batches[at(w, TOKENS, COUNT(batches))];
     while (T > 1 && (uint64_t)T * o.layer.routing.top_k * H * I > 20000000u) T /= 2;
@@ -132,9 +133,9 @@ static void test_random_layers(void **state) {
         uint32_t tokens = 0;
         const case_options o = choose(&w, &tokens);
         const clmoe_layer_desc *l = &o.layer;
-        print_message("case %u: H %u I %u E %u K %u T %u, format %u from %u, x %u, out %u, layout %u, source %u, gate_up %u, "
-                      "gated %u kind %u, shared %u, with %x\n", w.step, o.hidden, o.intermediate, l->routing.num_experts,
-                      l->routing.top_k, tokens, o.format, o.source_format, l->x_format, l->out_format, o.layout, o.source,
+        print_message("case %u: H %u L %u I %u E %u K %u T %u, format %u from %u, x %u, out %u, layout %u, source %u, "
+                      "gate_up %u, gated %u kind %u, shared %u, with %x\n", w.step, o.hidden, o.latent, o.intermediate,
+                      l->routing.num_experts, l->routing.top_k, tokens, o.format, o.source_format, l->x_format, l->out_format, o.layout, o.source,
                       o.gate_up, l->activation.gated, l->activation.kind, o.shared_intermediate, o.with);
         layer_case *c = case_new(&device, &o);
         void *x = case_input(c, tokens, &w.random);

@@ -4,7 +4,7 @@
 #include "layer_case.h"
 
 static test_device device;
-static layer_case *c; /* f32, with shared experts and a zero expert */
+static layer_case *c; /* f32, with shared experts and a zero expert, or a latent space in its place */
 static float *x;      /* [T, H] */
 static case_result whole;
 enum { T = 23, H = 36, K = 3, CLASSES = 8 };
@@ -284,18 +284,29 @@ static void test_workspaces(void **state) {
     case_free(other);
 }
 
-static int setup(void **state) {
-    (void)state;
+static void open_case(uint32_t latent) {
     device = test_open(NULL);
-    case_options o = case_default(H, 28, CLASSES - 1, K);
+    case_options o = case_default(H, 28, latent == 0 ? CLASSES - 1 : CLASSES, K);
+    o.latent = latent;
     o.shared_intermediate = 17;
     o.with = CASE_SHARED_GATE | CASE_DOWN_BIAS;
-    o.layer.routing.zero_experts = 1;
+    o.layer.routing.zero_experts = latent == 0;
     c = case_new(&device, &o);
     test_random random = test_random_new(30);
     x = case_input(c, T, &random);
     whole = case_forward(c, NULL, x, T);
     case_check(c, x, T, &whole);
+}
+
+static int setup(void **state) {
+    (void)state;
+    open_case(0);
+    return 0;
+}
+
+static int setup_latent(void **state) {
+    (void)state;
+    open_case(7);
     return 0;
 }
 
@@ -315,5 +326,6 @@ int main(void) {
         cmocka_unit_test(test_outputs_alone), cmocka_unit_test(test_events),        cmocka_unit_test(test_out_of_order),
         cmocka_unit_test(test_forward_host),  cmocka_unit_test(test_workspaces),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const int failed = cmocka_run_group_tests(tests, setup, teardown);
+    return failed + cmocka_run_group_tests_name("latent", tests, setup_latent, teardown);
 }

@@ -7,22 +7,24 @@
 
 static test_device device;
 
-/* One layer of each storage format, with everything that adds to the sum. */
-static layer_case *rich_case(uint32_t format, uint32_t arithmetic) {
+/* One layer of each storage format, with everything that adds to the sum; two of them with a latent space. */
+static layer_case *rich_case(uint32_t format, uint32_t arithmetic, uint32_t latent) {
     case_options o = case_default(52, 39, 9, 3);
     o.format = o.source_format = format;
     o.arithmetic = arithmetic;
     o.with = CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_SHARED_GATE | CASE_OUTPUT_BIAS;
     o.shared_intermediate = 21;
-    o.layer.routing.zero_experts = 1;
+    o.latent = latent;
+    o.layer.routing.zero_experts = latent == 0;
     if (format == CLMOE_F16) o.layer.x_format = o.layer.out_format = CLMOE_F16;
     return case_new(&device, &o);
 }
 
 static const struct format_row {
-    uint32_t format, arithmetic;
-} format_rows[] = {{CLMOE_F32, CLMOE_ARITHMETIC_AUTO}, {CLMOE_F16, CLMOE_ARITHMETIC_AUTO},
-                   {CLMOE_BF16, CLMOE_ARITHMETIC_F32}, {CLMOE_BF16, CLMOE_ARITHMETIC_AUTO}};
+    uint32_t format, arithmetic, latent;
+} format_rows[] = {{CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 0},  {CLMOE_F16, CLMOE_ARITHMETIC_AUTO, 0},
+                   {CLMOE_BF16, CLMOE_ARITHMETIC_F32, 0},  {CLMOE_BF16, CLMOE_ARITHMETIC_AUTO, 0},
+                   {CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 20}, {CLMOE_BF16, CLMOE_ARITHMETIC_AUTO, 35}};
 enum { FORMAT_ROWS = sizeof format_rows / sizeof *format_rows };
 
 static size_t x_row_bytes(const layer_case *c) { return c->options.hidden * test_format_bytes(c->options.layer.x_format); }
@@ -93,7 +95,7 @@ static void test_order_and_batch(void **state) {
     (void)state;
     test_random random = test_random_new(21);
     for (int i = 0; i < FORMAT_ROWS; i++) {
-        layer_case *c = rich_case(format_rows[i].format, format_rows[i].arithmetic);
+        layer_case *c = rich_case(format_rows[i].format, format_rows[i].arithmetic, format_rows[i].latent);
         permutation(c, &random);
         batch_invariance(c, &random);
         case_free(c);
@@ -178,7 +180,7 @@ static void test_tile_edges(void **state) {
     const uint32_t rows = tile_rows(CLMOE_F32);
     assert_true(rows > 0);
     const uint32_t batches[] = {0, 1, rows - 1, rows, rows + 1, 2 * rows + 1, 11, 12, 13};
-    layer_case *c = rich_case(CLMOE_F32, CLMOE_ARITHMETIC_AUTO);
+    layer_case *c = rich_case(CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 0);
     const uint32_t slots = c->oracle.slots;
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         const uint32_t T = batches[i];

@@ -45,6 +45,13 @@ static void run_shapes(const char *disable) {
     o.with = CASE_SELECT_BIAS;
     run(&device, &o, 3);
 
+    o.layer.routing.weight_on = CLMOE_WEIGHT_ON_OUTPUT; /* in a latent space, larger and smaller than hidden */
+    o.latent = 11;
+    run(&device, &o, 3);
+    o.latent = 3;
+    o.shared_intermediate = 4;
+    run(&device, &o, 15);
+
     o = case_default(5, 4, 3, 1);
     o.layer.routing.method = CLMOE_EXPERT_CHOICE;
     o.layer.routing.normalize = CLMOE_NORM_NONE;

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The shared library exports clmoe_* names alone (clmoe__* is the inside), all that the headers declare, and stays small.
+# A shared library exports clmoe_* names alone (clmoe__* is the inside), all that the headers declare, and stays small.
+# exports.sh LIBRARY MACRO LEAST: MACRO marks its functions in the headers, of which there are at least so many.
 set -eu
-library=$1
+library=$1 macro=$2 least=$3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -9,9 +10,9 @@ nm -D --defined-only "$library" | awk '{print $NF}' | sort -u >"$folder/exported
 foreign=$(grep -v -E '^clmoe_[a-z]' "$folder/exported" || true)
 [ -z "$foreign" ] || { echo "exported, but not clmoe_*:"; echo "$foreign"; exit 1; }
 
-# Declarations are "CLMOE_API type name(", with the name before the first parenthesis.
-sed -n 's/^CLMOE_API [^(]*[ *]\(clmoe_[a-z0-9_]*\)(.*/\1/p' "$SOURCE"/include/clmoe/*.h | sort -u >"$folder/declared"
-[ "$(wc -l <"$folder/declared")" -ge 40 ] || { echo "only $(wc -l <"$folder/declared") declarations found in the headers"; exit 1; }
+# Declarations are "MACRO type name(", with the name before the first parenthesis.
+sed -n "s/^$macro [^(]*[ *]\\(clmoe_[a-z0-9_]*\\)(.*/\\1/p" "$SOURCE"/include/clmoe/*.h | sort -u >"$folder/declared"
+[ "$(wc -l <"$folder/declared")" -ge "$least" ] || { echo "only $(wc -l <"$folder/declared") declarations found in the headers"; exit 1; }
 if ! diff "$folder/declared" "$folder/exported" >"$folder/difference"; then
     echo "declared (<) and exported (>) differ:"
     cat "$folder/difference"

@@ -1,0 +1,169 @@
+/* clmoe-run on every golden checkpoint: what it writes is what transformers computes, with the weights kept in f32 (2e-5 of
+ * the largest output) and in bf16 (2e-2). Experts are compared as a set per token and weights by expert. */
+#include <math.h>
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+
+#include "command.h"
+#include "files.h"
+#include "golden.h"
+#include "model/model.h"
+#include "support.h"
+
+typedef struct golden_case {
+    const char *name, *model_type, *rule; /* rule: words that --list has */
+    const char *layer;                    /* "1" */
+} golden_case;
+
+static const golden_case cases[] = {
+    {"mixtral", "mixtral", "softmax", "0"},
+    {"olmoe", "olmoe", "softmax", "0"},
+    {"qwen2_moe", "qwen2_moe", "softmax", "0"},
+    {"qwen3_moe", "qwen3_moe", "softmax", "0"},
+    {"deepseek_v2_greedy", "deepseek_v2", "softmax", "1"},
+    {"deepseek_v2_group", "deepseek_v2", "softmax", "1"},
+    {"deepseek_v3", "deepseek_v3", "sigmoid", "1"},
+    {"gpt_oss", "gpt_oss", "softmax", "0"},
+    {"gpt_oss_mxfp4", "gpt_oss", "softmax", "0"},
+    {"granitemoe", "granitemoe", "softmax", "0"},
+    {"llama4_text", "llama4_text", "sigmoid", "0"},
+};
+
+static const char *model_folder(const char *name) {
+    static char path[1024];
+    (void)snprintf(path, sizeof path, CLMOE_TEST_DATA "/golden/hf/%s", name);
+    return path;
+}
+
+/* A tensor that the command wrote, of the expected type and shape. */
+static const void *written(const clmoe__checkpoint *file, const golden_tensor *wanted) {
+    const clmoe__file_tensor *const t = clmoe__checkpoint_find(file, wanted->name);
+    if (t == NULL) fail_msg("%s is missing", wanted->name);
+    assert_string_equal(t->dtype->name, wanted->type);
+    assert_int_equal(t->rank, wanted->rank);
+    for (uint32_t i = 0; i < wanted->rank; ++i) assert_int_equal(t->shape[i], wanted->shape[i]);
+    assert_int_equal((uintptr_t)t->data % 4, 0);
+    return t->data;
+}
+
+static void compare_output(const float *got, const golden_tensor *wanted, double tolerance) {
+    const float *const expected = wanted->data;
+    double largest = 0, error = 0;
+    for (size_t i = 0; i < wanted->count; ++i) {
+        assert_true(isfinite(got[i]));
+        largest = fmax(largest, fabs((double)expected[i]));
+        error = fmax(error, fabs((double)got[i] - (double)expected[i]));
+    }
+    if (!(error < tolerance * largest)) fail_msg("output is off by %g of the largest", error / largest);
+}
+
+/* Where `expert` stands in a row; -1 if nowhere. */
+static int place(const int32_t *row, uint32_t top_k, int32_t expert) {
+    for (uint32_t k = 0; k < top_k; ++k) {
+        if (row[k] == expert) return (int)k;
+    }
+    return -1;
+}
+
+static void compare_routes(const clmoe__checkpoint *file, const golden *g, double tolerance) {
+    const golden_tensor *const index = golden_find(g, "expert_index"), *const weight = golden_find(g, "expert_weight");
+    const int32_t *const got_index = written(file, index), *const wanted_index = index->data;
+    const float *const got_weight = written(file, weight), *const wanted_weight = weight->data;
+    const double slack = fmax(1, tolerance / 2e-5);
+    for (uint32_t t = 0; t < g->tokens; ++t) {
+        for (uint32_t k = 0; k < g->top_k; ++k) {
+            const size_t at = (size_t)t * g->top_k;
+            const int found = place(got_index + at, g->top_k, wanted_index[at + k]);
+            if (found < 0) fail_msg("token %u lacks expert %d", t, wanted_index[at + k]);
+            const double expected = (double)wanted_weight[at + k], got = (double)got_weight[at + (size_t)found];
+            if (!(fabs(got - expected) <= slack * (1e-5 + 1e-4 * fabs(expected))))
+                fail_msg("token %u, expert %d: weight %g, expected %g", t, wanted_index[at + k], got, expected);
+        }
+    }
+    const golden_tensor *const load = golden_find(g, "expert_load");
+    assert_memory_equal(written(file, load), load->data, load->count * 4);
+}
+
+static void check_json(const char *text, const golden_case *c, const golden *g, const char *weights) {
+    cJSON *const root = cJSON_Parse(text);
+    assert_non_null(root);
+    const char *const name = cJSON_GetStringValue(cJSON_GetObjectItem(root, "model_type"));
+    assert_non_null(name);
+    assert_string_equal(name, c->model_type);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "weights")), weights);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "tokens")) == (double)g->tokens);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "num_experts")) == (double)g->experts);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "weights_bytes")) > 0);
+    const char *const arithmetic = cJSON_GetStringValue(cJSON_GetObjectItem(root, "arithmetic"));
+    assert_true(strcmp(arithmetic, "f32") == 0 || (strcmp(weights, "bf16") == 0 && strcmp(arithmetic, "bf16") == 0));
+    const cJSON *const parts = cJSON_GetObjectItem(root, "milliseconds");
+    static const char *const names[] = {"open", "device", "weights", "layer", "copy", "forward", "write"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(parts, names[i])) > 0);
+    cJSON_Delete(root);
+}
+
+static void run_case(const golden_case *c, const char *weights, double tolerance) {
+    test_folder folder = test_folder_new();
+    golden g = golden_open(c->name);
+    char input[1100];
+    (void)snprintf(input, sizeof input, "%s/input.safetensors", model_folder(c->name));
+    const char *const output = test_path(&folder, "y.safetensors");
+    const command_result *const run = COMMAND(CLMOE_RUN_PROGRAM, model_folder(c->name), "--layer", c->layer, "--input",
+                                              input, "--output", output, "--weights", weights, "--json");
+    if (run->status != 0) fail_msg("%s: status %d: %s", c->name, run->status, run->err);
+    assert_string_equal(run->err, "");
+    check_json(run->out, c, &g, weights);
+    clmoe_error error = {0};
+    clmoe__checkpoint *file = NULL;
+    OK(clmoe__checkpoint_open(output, &file, &error));
+    assert_int_equal(clmoe__checkpoint_count(file), 4);
+    const golden_tensor *const wanted = golden_find(&g, "output");
+    print_message("%s, %s\n", c->name, weights);
+    compare_output(written(file, wanted), wanted, tolerance);
+    compare_routes(file, &g, tolerance);
+    clmoe__checkpoint_close(file);
+    golden_close(&g);
+    assert_int_equal(test_folder_count(&folder), 1);
+    test_folder_free(&folder);
+}
+
+static void agrees_in_f32(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) run_case(&cases[i], "f32", 2e-5);
+}
+
+static void agrees_in_bf16(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) run_case(&cases[i], "bf16", 2e-2);
+}
+
+static void lists_layers(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const golden_case *const c = &cases[i];
+        char row[16];
+        const command_result *run = COMMAND(CLMOE_RUN_PROGRAM, model_folder(c->name), "--list");
+        if (run->status != 0) fail_msg("%s: status %d: %s", c->name, run->status, run->err);
+        (void)snprintf(row, sizeof row, "\n%s ", c->layer);
+        assert_int_equal(strncmp(run->out, c->model_type, strlen(c->model_type)), 0);
+        assert_non_null(strstr(run->out, row));
+        assert_non_null(strstr(run->out, c->rule));
+        run = COMMAND(CLMOE_RUN_PROGRAM, model_folder(c->name), "--list", "--json");
+        assert_int_equal(run->status, 0);
+        cJSON *const root = cJSON_Parse(run->out);
+        const cJSON *const layer = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "moe_layers"), 0);
+        assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(layer, "layer")) == strtod(c->layer, NULL));
+        cJSON_Delete(root);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_layers),
+        cmocka_unit_test(agrees_in_f32),
+        cmocka_unit_test(agrees_in_bf16),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
