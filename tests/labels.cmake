@@ -22,3 +22,6 @@ clmoe_test_oclgrind(test_select)
 
 clmoe_test_labels(test_run threads)
 clmoe_test_labels(test_program threads)
+
+# A process for every golden case and format: with a cold cache each compiles its kernels.
+clmoe_test_labels(test_command_golden long)
