@@ -62,13 +62,13 @@ __kernel void pack_weights(
     const uint run_end = min(run_begin + K_RUN, padded);
     for (uint lane = get_local_id(0); lane < lane_count; lane += get_local_size(0)) {
         const uint out = out_begin + lane;
-        __global const source_t *from = source + source_offset + out * out_stride;
+        __global const source_t *from = source + source_offset; /* not yet out's: two of E2M1 are one source_t */
 #if SCALE_FORMAT != 0
         const ulong scale_row = (ulong)((stored_row + out * stored_step) / block_rows) * scale_columns;
 #endif
         for (uint k = run_begin; k < run_end; k++) {
             const bool present = out < outs && k < features;
-            const ulong at = (k - k_begin) * k_stride;
+            const ulong at = out * out_stride + (k - k_begin) * k_stride;
             const ulong to = ((ulong)(k / KP) * PANEL_COLUMNS + lane_begin + lane) * KP + k % KP;
 #ifdef MOVED
             ((__global MOVED *)panel)[to] = present ? ((__global const MOVED *)from)[at] : (MOVED)0;
