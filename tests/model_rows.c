@@ -11,8 +11,10 @@
 #define LOCAL    "'num_local_experts': 8, 'num_experts_per_tok': 3, 'intermediate_size': 24"
 #define EXPERTS  "'num_experts': 8, 'num_experts_per_tok': 3, 'moe_intermediate_size': 24"
 #define ROUTED   "'n_routed_experts': 8, 'num_experts_per_tok': 3, 'moe_intermediate_size': 24"
+#define SIXTEEN  "'n_routed_experts': 16, 'num_experts_per_tok': 3, 'moe_intermediate_size': 24"
 #define GROUPS   "'n_group': 4, 'topk_group': 2"
 #define SIZES    .hidden = 40, .experts = 8, .top_k = 3, .intermediate = 24
+#define SIZES_16 .hidden = 40, .experts = 16, .top_k = 3, .intermediate = 24
 #define ALL      .layers = 3, .moe = "0 1 2"
 #define LATER    .layers = 3, .moe = "1 2"
 #define SHARED(s) .shared = (s)
@@ -387,6 +389,50 @@ const model_row model_rows[] = {
      .rule = {SIGMOID, .after = 1, .weight_on_input = 1}},
     {"llama4_text defaults", CONFIG("llama4_text", LOCAL), ALL, SIZES, SHARED(24),
      .rule = {SIGMOID, .after = 1, .weight_on_input = 1}},
+
+    /* what is left out everywhere above */
+    {"hy_v4 defaults", CONFIG("hy_v4", ROUTED), LATER, SIZES, SHARED(24), .rule = {V3_SUM, .scale = 2.827,
+     .limit = 10}},
+    {"glm5_next_text defaults", "{'model_type': 'glm5_next_text', 'hidden_size': 40, 'num_hidden_layers': 5,"
+     "" ROUTED "}",
+     .layers = 5, .moe = "3 4", SIZES, SHARED(24),
+     .rule = {V3_SUM, .scale = 2.5, .limit = 10, .shared_limit = 10}},
+    {"glm_moe_dsa defaults", "{'model_type': 'glm_moe_dsa', 'hidden_size': 40, 'num_hidden_layers': 5, " ROUTED "}",
+     .layers = 5, .moe = "3 4", SIZES, SHARED(24), .rule = {V3_SUM, .scale = 2.5}},
+    {"deepseek_v32 defaults", "{'model_type': 'deepseek_v32', 'hidden_size': 40, 'num_hidden_layers': 5," SIXTEEN "}",
+     .layers = 5, .moe = "3 4", SIZES_16, SHARED(24), .rule = {V3_SUM, .n_group = 8, .topk_group = 4, .scale = 2.5}},
+    {"beam defaults", "{'model_type': 'beam', 'hidden_size': 40, 'num_hidden_layers': 5, 'num_experts': 16,"
+                      "'num_experts_per_tok': 3, 'moe_intermediate_size': 24}",
+     .layers = 5, .moe = "3 4", SIZES_16, .rule = {V3_SUM, .n_group = 8, .topk_group = 4, .routed_scale = 2.5}},
+    {"solar_open defaults", CONFIG("solar_open", ROUTED), ALL, SIZES, SHARED(24), .rule = {V3_SUM}},
+    {"mistral4 defaults", CONFIG("mistral4", ROUTED), ALL, SIZES, SHARED(24),
+     .rule = {SOFTMAX, SUM, .eps = 1e-20, .best_two = 1, .mask_zero = 1}},
+    {"ernie4_5_moe defaults", CONFIG("ernie4_5_moe", "'moe_num_experts': 8, 'moe_k': 3, 'moe_intermediate_size': 24"),
+     LATER, SIZES, SHARED(48), .rule = {SOFTMAX, SUM, .floor = 1e-12}},
+    {"lfm2_moe defaults", CONFIG("lfm2_moe", EXPERTS), .layers = 3, .moe = "2", SIZES,
+     .rule = {SIGMOID, SUM, .eps = 1e-6}},
+    {"flint defaults", CONFIG("flint", EXPERTS), .layers = 3, .moe = "2", SIZES, SHARED(1024), .rule = {SIGMOID, SUM}},
+    {"kolibri1 defaults", CONFIG("kolibri1", EXPERTS), ALL, SIZES, SHARED(512),
+     .rule = {SIGMOID, .bias_on_logit = 1}},
+    {"qwen4_exp_text defaults", CONFIG("qwen4_exp_text", EXPERTS), ALL, SIZES, SHARED(512), .rule = {SOFTMAX, SUM}},
+    {"qwen3_5_moe_text defaults", CONFIG("qwen3_5_moe_text", EXPERTS), ALL, SIZES, SHARED(512), .rule = {SOFTMAX, SUM}},
+    {"aria_text defaults", CONFIG("aria_text", "'moe_num_experts': 8, 'moe_topk': 3, 'intermediate_size': 24"), ALL,
+     SIZES, SHARED(48), .rule = {OF_TOP_K}},
+    {"granitemoehybrid defaults", CONFIG("granitemoehybrid", LOCAL), ALL, SIZES, SHARED(1024), .rule = {OF_TOP_K}},
+    {"granitemoeshared defaults", CONFIG("granitemoeshared", LOCAL), ALL, SIZES, .rule = {OF_TOP_K}},
+    {"laguna shared default", CONFIG("laguna", EXPERTS), LATER, SIZES, SHARED(512), .rule = {SIGMOID, SUM}},
+    {"longcat_flash defaults", "{'model_type': 'longcat_flash', 'hidden_size': 40, 'num_layers': 3, 'moe_topk': 3,"
+                               "'n_routed_experts': 8, 'expert_ffn_hidden_size': 24}",
+     ALL, SIZES, .rule = {SOFTMAX, .scale = 6, .zero_experts = 256}},
+    {"step3p5 defaults", "{'model_type': 'step3p5', 'hidden_size': 40, 'num_hidden_layers': 5, " ROUTED "}",
+     .layers = 5, .moe = "3 4", SIZES, SHARED(1280), .rule = {SIGMOID, SUM, .limit_after = 1}},
+    {"nemotron_h defaults", "{'model_type': 'nemotron_h', 'hidden_size': 40, 'hybrid_override_pattern': 'E',"
+     "" ROUTED "}",
+     .layers = 1, .moe = "0", SIZES, SHARED(7688),
+     .rule = {V3_SUM, .ungated = 1, .activation = CLMOE_RELU2, .shared_activation = CLMOE_RELU2}},
+    {"deepseek_v4 hash default", "{'model_type': 'deepseek_v4', 'hidden_size': 40, 'num_hidden_layers': 5, " ROUTED "}",
+     .layers = 5, .moe = "3 4", SIZES, SHARED(24),
+     .rule = {.score = CLMOE_SQRT_SOFTPLUS, SUM, .eps = 1e-20, .scale = 1.5, .limit = 10, .shared_limit = 10}},
 };
 /* clang-format on */
 

@@ -141,7 +141,7 @@ clmoe_status clmoe_model_get_layer(const clmoe_model *model, uint32_t layer, clm
                                .bytes = weights.bytes,
                                .num_tensors = weights.num_tensors,
                                .desc = c.desc};
-    clmoe__rule_text(&c.desc, found.rule, sizeof found.rule);
+    clmoe__rule_text(&c.desc, c.has_select_bias, found.rule, sizeof found.rule);
     clmoe__layer_weights_destroy(&weights);
     clmoe__give(info, info->struct_size != 0 ? info->struct_size : sizeof *info, &found, sizeof found);
     return CLMOE_OK;

@@ -100,7 +100,7 @@ clmoe__expected clmoe__matrix_shape(const clmoe__matrix_files *m);
 /* Points m->tensor, and its scales, at the files. */
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m);
 
-/* The rule of a layer in words. (rule_text.c) */
-void clmoe__rule_text(const clmoe_layer_desc *desc, char *text, size_t room);
+/* The rule of a layer in words; has_bias: experts are chosen with a bias. (rule_text.c) */
+void clmoe__rule_text(const clmoe_layer_desc *desc, int has_bias, char *text, size_t room);
 
 #endif

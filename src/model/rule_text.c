@@ -21,7 +21,8 @@ static void add(words *w, const char *format, ...) {
     if (more > 0) w->used += (size_t)more;
 }
 
-static void add_selection(words *w, const clmoe_routing *r) {
+static void add_selection(words *w, const clmoe_routing *r, int has_bias) {
+    if (has_bias) add(w, " + bias");
     if (r->n_group > 1)
         add(w, ", %u of %u groups by their %s", r->topk_group, r->n_group,
             r->group_score == CLMOE_GROUP_MAX ? "best" : "two best");
@@ -37,7 +38,7 @@ static void add_weights(words *w, const clmoe_routing *r, float routed_scale) {
     if (r->weight_on == CLMOE_WEIGHT_ON_INPUT) add(w, ", on the input");
 }
 
-void clmoe__rule_text(const clmoe_layer_desc *desc, char *text, size_t room) {
+void clmoe__rule_text(const clmoe_layer_desc *desc, int has_bias, char *text, size_t room) {
     static const char *const scores[] = {"logits", "softmax", "sigmoid", "sqrt(softplus)"};
     const clmoe_routing *r = &desc->routing;
     words w = {text, room, 0};
@@ -47,11 +48,11 @@ void clmoe__rule_text(const clmoe_layer_desc *desc, char *text, size_t room) {
     if (r->logit_softcap > 0) add(&w, "logits capped at %g, ", (double)r->logit_softcap);
     if (r->score_position == CLMOE_SCORE_AFTER) {
         add(&w, "logits");
-        add_selection(&w, r);
+        add_selection(&w, r, has_bias);
         add(&w, ", %s of them", score);
     } else {
         add(&w, "%s", score);
-        add_selection(&w, r);
+        add_selection(&w, r, has_bias);
     }
     add_weights(&w, r, desc->routed_scale);
     if (r->zero_experts != 0) add(&w, ", the last %u are identities", r->zero_experts);
