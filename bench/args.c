@@ -11,7 +11,7 @@
 #include "tool.h"
 #include "usage.h"
 
-enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED };
+enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED, KEY_LOADS };
 
 static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high,
                        uint32_t *value) {
@@ -126,6 +126,7 @@ static error_t parse_layer(int key, char *text, struct argp_state *state) {
         case KEY_INTERMEDIATE: return whole32(state, "--intermediate-size", text, 1u << 20, &m->intermediate_size);
         case KEY_EXPERTS: return whole32(state, "--experts", text, 1024, &m->num_experts);
         case KEY_TOP_K: return whole32(state, "--top-k", text, 1024, &m->top_k);
+        case KEY_LOADS: return whole32(state, "--loads", text, 1000, &args->loads);
         case ARGP_KEY_END: return finish_layer(state);
         default: return ARGP_ERR_UNKNOWN;
     }
@@ -138,15 +139,25 @@ static const struct argp_option common_options[] = {
     {"quiet", 'q', NULL, 0, "no progress on the terminal", 1},
     {0}};
 
+#define SHAPE_OPTIONS                                                                           \
+    {"model", 'm', "NAME[,NAME]", 0, "shapes of known models (default olmoe):", 0},             \
+        {"hidden-size", KEY_HIDDEN, "H", 0, "a shape by numbers: width of a token", 0},         \
+        {"intermediate-size", KEY_INTERMEDIATE, "I", 0, "width of an expert", 0},               \
+        {"experts", KEY_EXPERTS, "E", 0, "experts", 0},                                         \
+        {"top-k", KEY_TOP_K, "K", 0, "experts a token", 0}
+
 static const struct argp_option layer_options[] = {
-    {"model", 'm', "NAME[,NAME]", 0, "shapes of known models (default olmoe):", 0},
-    {"hidden-size", KEY_HIDDEN, "H", 0, "a shape by numbers: width of a token", 0},
-    {"intermediate-size", KEY_INTERMEDIATE, "I", 0, "width of an expert", 0},
-    {"experts", KEY_EXPERTS, "E", 0, "experts", 0},
-    {"top-k", KEY_TOP_K, "K", 0, "experts a token", 0},
+    SHAPE_OPTIONS,
     {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,8,64,512)", 0},
     {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16)", 0},
     {"seconds", 's', "S", 0, "seconds of timed forwards a row (default 2)", 0},
+    {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
+    {0}};
+
+static const struct argp_option load_options[] = {
+    SHAPE_OPTIONS,
+    {"weights", 'w', "LIST", 0, "formats of the checkpoint, and of the weights made of it (default bf16)", 0},
+    {"loads", KEY_LOADS, "N", 0, "timed loads a row (default 9)", 0},
     {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
     {0}};
 
@@ -162,14 +173,15 @@ static char *layer_help(int key, const char *text, void *input) {
     return line;
 }
 
+static const struct argp_child common_child[] = {{&common_argp, 0, NULL, 0}, {0}};
+
 int layer_args(int argc, char **argv, tool_args *args) {
-    static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {layer_options,
                                      parse_layer,
                                      NULL,
                                      "Times Mixture-of-Experts layers and compares them with the limits of the device, "
                                      "having checked sampled rows against sums in double precision.",
-                                     children,
+                                     common_child,
                                      layer_help,
                                      NULL};
     static const uint32_t tokens[] = {1, 8, 64, 512}, formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
@@ -178,6 +190,22 @@ int layer_args(int argc, char **argv, tool_args *args) {
     memcpy(args->formats, formats, sizeof formats);
     args->token_count = COUNT_OF(tokens);
     args->format_count = COUNT_OF(formats);
+    return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;
+}
+
+int load_args(int argc, char **argv, tool_args *args) {
+    static const struct argp argp = {load_options,
+                                     parse_layer,
+                                     NULL,
+                                     "Times how fast a layer's weights are made from a checkpoint in the page cache. The "
+                                     "checkpoint is written into a folder of its own under TMPDIR, which is removed "
+                                     "again.",
+                                     common_child,
+                                     layer_help,
+                                     NULL};
+    *args = (tool_args){.loads = 9, .seed = 1, .custom = model_by_numbers()};
+    args->formats[0] = CLMOE_BF16;
+    args->format_count = 1;
     return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;
 }
 

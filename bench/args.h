@@ -16,6 +16,7 @@ typedef struct tool_args {
     const char *json;   /* file to write, NULL: none */
     int quiet;          /* no progress */
     double seconds;     /* timed seconds a row */
+    uint32_t loads;     /* timed loads a row */
     uint64_t seed;
     const model *models[MAX_MODELS];
     size_t model_count;
@@ -26,9 +27,10 @@ typedef struct tool_args {
     size_t format_count;
 } tool_args;
 
-/* Both fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one
+/* All fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one
  * line on stderr that says what is wrong. --help prints and exits. */
 int layer_args(int argc, char **argv, tool_args *args);
+int load_args(int argc, char **argv, tool_args *args);
 int common_args(int argc, char **argv, const char *purpose, tool_args *args);
 
 #endif

@@ -5,6 +5,7 @@
 #include "args.h"
 
 int layer_command(const tool_args *args);
+int load_command(const tool_args *args); /* only where clmoe::model is built */
 int roofline_command(const tool_args *args);
 int devices_command(const tool_args *args);
 

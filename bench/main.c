@@ -8,42 +8,56 @@
 #include "pin_pocl.h"
 #include "tool.h"
 
-static const char usage[] =
-    "Usage: clmoe-bench COMMAND [OPTION...]\n"
-    "\n"
-    "  layer      time layers, checked, against the limits of the device\n"
-    "  roofline   measure those limits: multiply-adds and bytes read a second\n"
-    "  devices    list devices, what they can do, and the kernel variant chosen for each stage\n"
-    "\n"
-    "clmoe-bench COMMAND --help explains a command's options.\n";
+static int roofline_args(int argc, char **argv, tool_args *args) {
+    return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.", args);
+}
+
+static int devices_args(int argc, char **argv, tool_args *args) {
+    return common_args(argc, argv,
+                       "Lists devices, what they can do, and the kernel variant chosen for each stage.", args);
+}
+
+static const struct {
+    const char *name, *summary;
+    int (*parse)(int argc, char **argv, tool_args *args); /* 0, or the exit status */
+    int (*run)(const tool_args *args);
+} commands[] = {
+    {"layer", "time layers, checked, against the limits of the device", layer_args, layer_command},
+#ifdef CLMOE_BENCH_LOAD
+    {"load", "time how a checkpoint becomes a layer's weights", load_args, load_command},
+#endif
+    {"roofline", "measure those limits: multiply-adds and bytes read a second", roofline_args, roofline_command},
+    {"devices", "list devices, what they can do, and the kernel variant chosen for each stage", devices_args,
+     devices_command},
+};
+
+static int print_usage(void) {
+    printf("Usage: clmoe-bench COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < COUNT_OF(commands); i++) printf("  %-9s  %s\n", commands[i].name, commands[i].summary);
+    return printf("\nclmoe-bench COMMAND --help explains a command's options.\n") < 0;
+}
 
 /* argv from the command on, its name being what messages start with. */
-static int run(const char *command, int argc, char **argv) {
+static int run(size_t command, int argc, char **argv) {
     static tool_args args;
     char name[64];
-    snprintf(name, sizeof name, "clmoe-bench %s", command);
+    snprintf(name, sizeof name, "clmoe-bench %s", commands[command].name);
     argv[0] = name;
-    if (strcmp(command, "layer") == 0) {
-        const int wrong = layer_args(argc, argv, &args);
-        return wrong != 0 ? wrong : layer_command(&args);
-    }
-    const int roofline = strcmp(command, "roofline") == 0;
-    const char *purpose = roofline ? "Measures what a device can do at most: multiply-adds and bytes read a second."
-                                   : "Lists devices, what they can do, and the kernel variant chosen for each stage.";
-    const int wrong = common_args(argc, argv, purpose, &args);
-    if (wrong != 0) return wrong;
-    return roofline ? roofline_command(&args) : devices_command(&args);
+    const int wrong = commands[command].parse(argc, argv, &args);
+    return wrong != 0 ? wrong : commands[command].run(&args);
 }
 
 int main(int argc, char **argv) {
-    static const char *const commands[] = {"layer", "roofline", "devices"};
     pin_pocl();
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) return fputs(usage, stdout) == EOF;
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) return print_usage();
     if (argc > 1 && strcmp(argv[1], "--version") == 0) return printf("clmoe-bench %s\n", clmoe_version_string()) < 0;
     for (size_t i = 0; argc > 1 && i < COUNT_OF(commands); i++) {
-        if (strcmp(argv[1], commands[i]) == 0) return run(commands[i], argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) return run(i, argc - 1, argv + 1);
     }
-    fprintf(stderr, "clmoe-bench: %s%s%s, expected layer, roofline or devices\n",
-            argc > 1 ? "unknown command '" : "no command", argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+    fprintf(stderr, "clmoe-bench: %s%s%s, expected", argc > 1 ? "unknown command '" : "no command",
+            argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        fprintf(stderr, "%s %s", i == 0 ? "" : i + 1 < COUNT_OF(commands) ? "," : " or", commands[i].name);
+    fputc('\n', stderr);
     return 2;
 }

@@ -47,6 +47,20 @@ void print_unsteady(const layer_result *rows, size_t count) {
            unsteady, count);
 }
 
+void print_load_heading(void) {
+    printf("%-14s %-4s %9s %9s %9s %10s %10s %8s %7s %10s %6s %10s %9s\n", "model", "w", "experts", "read MB",
+           "packed MB", "first s", "median s", "CPU s", "GB/s", "probe GB/s", "share", "extra MiB", "max error");
+    fflush(stdout);
+}
+
+void print_load_row(const load_result *row) {
+    printf("%-14s %-4s %9u %9.1f %9.1f %10.4f %10.4f %8.4f %7.1f %10.1f %6.2f %10.1f %9.1e\n", row->shape->name,
+           format_name(row->format), row->shape->num_experts, 1e-6 * (double)row->source_bytes,
+           1e-6 * (double)row->packed_bytes, row->first_s, row->median_s, row->cpu_s, row->gbps, row->read_gbps, row->share,
+           row->extra_bytes / 0x1p20, row->max_rel_error);
+    fflush(stdout);
+}
+
 /* Stage names of all rows, in the order of first appearance. */
 static size_t stage_names(const layer_result *rows, size_t count, const char *names[MAX_STAGES]) {
     size_t known = 0;

@@ -32,6 +32,25 @@ typedef struct layer_result {
     } stages[MAX_STAGES];
 } layer_result;
 
+/* One row of `load`. */
+typedef struct load_result {
+    const model *shape;
+    uint32_t format;
+    uint64_t source_bytes, packed_bytes;
+    double first_s;    /* of the first load, which also sets up the device's kernels */
+    double *samples_s; /* [sample_count] of the later ones, in the order taken */
+    size_t sample_count;
+    double median_s, cpu_s; /* medians; cpu_s is CPU time of all threads */
+    double gbps;        /* bytes read and written over the median */
+    double read_gbps;   /* of the read probe, median of launches between the loads */
+    double share;       /* gbps over read_gbps */
+    double extra_bytes; /* of host memory at the worst moment of a load, beyond the packed weights */
+    double max_rel_error;
+} load_result;
+
+void print_load_heading(void);
+void print_load_row(const load_result *row);
+
 void print_peaks(const session *s, const peaks *limits);
 void print_layer_heading(void);
 void print_layer_row(const layer_result *row);
@@ -42,6 +61,7 @@ void print_stages(const layer_result *rows, size_t count);
 
 /* Write the whole file or nothing (a temporary file beside it, renamed). 0, or 1 after a complaint. */
 int write_layer_json(const char *path, const session *s, const peaks *limits, const layer_result *rows, size_t count);
+int write_load_json(const char *path, const session *s, const peaks *limits, const load_result *rows, size_t count);
 int write_roofline_json(const char *path, const session *s, const peaks *limits);
 /* Any text. */
 int write_whole_file(const char *path, const char *text);

@@ -53,15 +53,30 @@ static void add_peaks(cJSON *root, const peaks *limits) {
     number_or_null(peak, "read_gbps", limits->rate[PEAK_READ]);
 }
 
-static void add_result(cJSON *results, const layer_result *row) {
+/* A new object in the list that begins with the layer's sizes and format. */
+static cJSON *add_row(cJSON *results, const model *m, uint32_t format) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddItemToArray(results, object);
-    cJSON_AddStringToObject(object, "model", row->shape->name);
-    cJSON_AddNumberToObject(object, "hidden_size", row->shape->hidden_size);
-    cJSON_AddNumberToObject(object, "intermediate_size", row->shape->intermediate_size);
-    cJSON_AddNumberToObject(object, "num_experts", row->shape->num_experts);
-    cJSON_AddNumberToObject(object, "top_k", row->shape->top_k);
-    cJSON_AddStringToObject(object, "weights", format_name(row->format));
+    cJSON_AddStringToObject(object, "model", m->name);
+    cJSON_AddNumberToObject(object, "hidden_size", m->hidden_size);
+    cJSON_AddNumberToObject(object, "intermediate_size", m->intermediate_size);
+    cJSON_AddNumberToObject(object, "num_experts", m->num_experts);
+    cJSON_AddNumberToObject(object, "top_k", m->top_k);
+    cJSON_AddStringToObject(object, "weights", format_name(format));
+    return object;
+}
+
+static void add_samples(cJSON *object, const char *name, const double *values, size_t count) {
+    cJSON *samples = cJSON_AddArrayToObject(object, name);
+    for (size_t i = 0; i < count; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.6g", values[i]);
+        cJSON_AddItemToArray(samples, cJSON_CreateNumber(strtod(text, NULL)));
+    }
+}
+
+static void add_result(cJSON *results, const layer_result *row) {
+    cJSON *object = add_row(results, row->shape, row->format);
     cJSON_AddNumberToObject(object, "tokens", row->tokens);
     number(object, "active_experts", row->active_experts);
     number(object, "max_over_mean", row->max_over_mean);
@@ -70,12 +85,7 @@ static void add_result(cJSON *results, const layer_result *row) {
     cJSON_AddRawToObject(object, "seed", seed); /* all 64 bits */
     number(object, "median_ms", row->median_ms);
     number(object, "p95_ms", row->p95_ms);
-    cJSON *samples = cJSON_AddArrayToObject(object, "samples_ms");
-    for (size_t i = 0; i < row->sample_count; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%.6g", row->samples_ms[i]);
-        cJSON_AddItemToArray(samples, cJSON_CreateNumber(strtod(text, NULL)));
-    }
+    add_samples(object, "samples_ms", row->samples_ms, row->sample_count);
     number(object, "tokens_per_s", row->tokens_per_s);
     number(object, "gflops", row->gflops);
     number(object, "weight_gbps", row->weight_gbps);
@@ -158,6 +168,37 @@ int write_layer_json(const char *path, const session *s, const peaks *limits, co
     for (size_t i = 0; i < count; i++) add_result(results, &rows[i]);
     add_environment(root, s, limits);
     add_method(cJSON_GetObjectItem(root, "environment"), rows, count);
+    return finish(path, root);
+}
+
+static void add_load(cJSON *results, const load_result *row) {
+    cJSON *object = add_row(results, row->shape, row->format);
+    cJSON_AddNumberToObject(object, "source_bytes", (double)row->source_bytes);
+    cJSON_AddNumberToObject(object, "packed_bytes", (double)row->packed_bytes);
+    number(object, "first_seconds", row->first_s);
+    number(object, "median_seconds", row->median_s);
+    number(object, "median_cpu_seconds", row->cpu_s);
+    add_samples(object, "samples_seconds", row->samples_s, row->sample_count);
+    number(object, "gbps", row->gbps);
+    number(object, "read_gbps", row->read_gbps);
+    number(object, "read_share", row->share);
+    cJSON_AddNumberToObject(object, "extra_host_bytes", row->extra_bytes);
+    number(object, "max_rel_error", row->max_rel_error);
+}
+
+int write_load_json(const char *path, const session *s, const peaks *limits, const load_result *rows, size_t count) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "device", s->name);
+    add_peaks(root, limits);
+    cJSON *results = cJSON_AddArrayToObject(root, "results");
+    for (size_t i = 0; i < count; i++) add_load(results, &rows[i]);
+    add_environment(root, s, limits);
+    cJSON_AddStringToObject(
+        cJSON_GetObjectItem(root, "environment"), "method",
+        "a load is timed from opening the model to the return of clmoe_model_weights_create, the file being in the page cache; "
+        "the first load, which also sets up kernels, is not among the samples; gbps counts source bytes read and packed "
+        "bytes written; read_gbps is the median of launches of the read probe between the loads; extra_host_bytes is the "
+        "peak of anonymous memory in a load of its own, sampled, less the packed weights");
     return finish(path, root);
 }
 

@@ -2,7 +2,7 @@
  *
  *   global id 0   tile
  *
- *   X_FORMAT, VECTOR_WIDTH, ARITHMETIC (panel.clh), TILE_ROWS
+ *   X_FORMAT, VECTOR_WIDTH, ARITHMETIC (panel.clh; 3: also WEIGHT_FORMAT), TILE_ROWS
  *   WEIGHTED  1: each row is multiplied by its slot's weight first
  *   SLOTS     > 0: row -> token = row_slot[row] / SLOTS; 0: the row itself
  */
@@ -24,14 +24,20 @@
 #ifndef ARITHMETIC
 #define ARITHMETIC 1
 #endif
-#define KP ARITHMETIC
+#define KP (ARITHMETIC == 2 ? 2 : 1)
 
 #include "common.clh"
 #include "plan.clh"
-#include "rows.clh"
 #define STORAGE_NAME x
 #define STORAGE_FORMAT X_FORMAT
 #include "vector_storage.clh"
+#if ARITHMETIC == 3
+#include "gather_int8.clh"
+#else
+#include "rows.clh"
+#define PIECE_VALUES ROW_VALUES
+#define PIECE_ELEMENTS ROW_VALUES
+#define row_pieces(features) row_blocks(features)
 #define STORAGE_NAME row
 #if ARITHMETIC == 2
 #define STORAGE_FORMAT FORMAT_BF16
@@ -40,8 +46,8 @@
 #endif
 #include "vector_storage.clh"
 
-/* Values column .. column + ROW_VALUES - 1 of one row; those past `features` become 0. */
-inline void gather_block(__global row_t *to, __global const x_t *from, uint column, uint features, float factor) {
+/* Values column .. column + PIECE_VALUES - 1 of one row; those past `features` become 0. */
+inline void gather_piece(__global row_t *to, __global const x_t *from, uint column, uint features, float factor) {
     if (column + ROW_VALUES <= features) {
         for (uint v = 0; v < ROW_VALUES; v += VECTOR_WIDTH) {
             float_v value = x_vload(from, column + v);
@@ -60,6 +66,7 @@ inline void gather_block(__global row_t *to, __global const x_t *from, uint colu
         row_store(to, v, value);
     }
 }
+#endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gather(
     __global const x_t *x, ulong x_offset, ulong x_stride, /* [tokens, features] */
@@ -95,7 +102,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gather(
         factor[i] = 1.0f;
 #endif
     }
-    __global row_t *to = rows + rows_offset + first * row_blocks(features) * ROW_VALUES;
-    for (uint column = 0; column < features; column += ROW_VALUES)
-        for (uint i = 0; i < count; i++, to += ROW_VALUES) gather_block(to, source[i], column, features, factor[i]);
+    const uint pieces = row_pieces(features);
+    __global row_t *to = rows + rows_offset + (ulong)first * pieces * PIECE_ELEMENTS;
+    for (uint piece = 0; piece < pieces; piece++)
+        for (uint i = 0; i < count; i++, to += PIECE_ELEMENTS)
+            gather_piece(to, source[i], piece * PIECE_VALUES, features, factor[i]);
 }

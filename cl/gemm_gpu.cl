@@ -51,6 +51,15 @@
 #define IN_ORDER(step, run) (step)
 #endif
 
+/* The weight of (k, column of the panel) as the arithmetic sees it. */
+inline float panel_value(__global const weight_t *panel, uint k, uint column) {
+#if IS_BLOCKS
+    return AS_OPERAND(block_value_at(panel, k, column));
+#else
+    return WEIGHT_LOAD(panel + ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP);
+#endif
+}
+
 inline void finish(float sum0, float sum1, __global y_t *row, uint panel, uint lane, uint features_out,
                    __global const float *bias) {
 #if BIAS
@@ -113,9 +122,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
 #endif
     }
     const ulong index = (ulong)group * panels + panel;
-    const uint steps = (features_in + KP - 1) / KP;
     __global const weight_t *weights;
-    SHARD_PANEL(weights, index, (ulong)steps * PANEL_COLUMNS * KP)
+    SHARD_PANEL(weights, index, panel_elements(features_in))
     float sum0[ITEM_ROWS], sum1[ITEM_ROWS];
     for (uint i = 0; i < ITEM_ROWS; i++) sum0[i] = sum1[i] = 0.0f;
     for (uint k0 = 0; k0 < features_in; k0 += K_RUN) {
@@ -131,7 +139,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
         }
         for (uint i = item; i < run * PANEL_COLUMNS; i += GROUP) {
             const uint k = i / PANEL_COLUMNS, c = i % PANEL_COLUMNS;
-            w_part[k][c] = WEIGHT_LOAD(weights + ((ulong)((k0 + k) / KP) * PANEL_COLUMNS + c) * KP + (k0 + k) % KP);
+            w_part[k][c] = panel_value(weights, k0 + k, c);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint step = 0; step < run; step++) {

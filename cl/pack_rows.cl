@@ -41,11 +41,13 @@ typedef LANES_OF(uchar) bytes;
 #define SHORTS_LOAD(p) as_ushort8(vload16(0, p))
 #define NIBBLES_LOAD(p) vload4(0, p)
 #define NIBBLES uchar4
+#define NUMBERS (bits)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u)
 #else
 #define WORDS_LOAD(p) as_uint4(vload16(0, p))
 #define SHORTS_LOAD(p) as_ushort4(vload8(0, p))
 #define NIBBLES_LOAD(p) vload2(0, p)
 #define NIBBLES uchar2
+#define NUMBERS (bits)(0u, 1u, 2u, 3u)
 #endif
 
 #define MOVED (SOURCE_FORMAT == WEIGHT_FORMAT)
@@ -174,6 +176,7 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
     for (uint i = 0; i < LANES; i++) {
         const ulong scale_row = (rows.stored_row + (ulong)i * rows.stored_step) / block_rows;
         if (i < rows.count) r[i] = scaled(r[i], scale_load(rows.scales, scale_row * scale_columns + k / block_columns));
+        if (left < BLOCK_K) r[i] = NUMBERS < (bits)(left) ? r[i] : (bits)(0u); /* padding is 0, whatever its scale */
     }
 #endif
 }

@@ -16,7 +16,7 @@
 /* A whole file with a 0 behind it, or NULL. */
 static char *read_file(const char *folder, const char *name, size_t *bytes) {
     char path[1024];
-    (void)snprintf(path, sizeof path, CLMOE_TEST_DATA "/golden/hf/%s/%s", folder, name);
+    (void)snprintf(path, sizeof path, CLMOE_TEST_DATA "/golden/%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     if (file == NULL) return NULL;
     assert_int_equal(fseek(file, 0, SEEK_END), 0);
@@ -90,10 +90,11 @@ static uint32_t number(const cJSON *json, const char *name) {
     return (uint32_t)cJSON_GetNumberValue(item);
 }
 
-golden golden_open(const char *name) {
+/* The case, its input and what is expected; no model. */
+static golden open_case(const char *folder, const char *name) {
     golden g = {0};
     size_t bytes = 0;
-    char *text = read_file(name, "case.json", &bytes);
+    char *text = read_file(folder, "case.json", &bytes);
     if (text == NULL) fail_msg("golden layer %s is missing", name);
     cJSON *json = cJSON_ParseWithLength(text, bytes);
     assert_non_null(json);
@@ -105,14 +106,35 @@ golden golden_open(const char *name) {
     g.layer = number(json, "layer");
     cJSON_Delete(json);
     free(text);
-    assert_true(add_file(&g, name, "input.safetensors"));
-    assert_true(add_file(&g, name, "expected.safetensors"));
-    if (add_file(&g, name, "model.safetensors")) return g;
+    assert_true(add_file(&g, folder, "input.safetensors"));
+    assert_true(add_file(&g, folder, "expected.safetensors"));
+    return g;
+}
+
+golden golden_open_gguf(const char *name) {
+    char folder[256];
+    (void)snprintf(folder, sizeof folder, "gguf/%s", name);
+    return open_case(folder, name);
+}
+
+golden golden_open(const char *name) {
+    char folder[256];
+    (void)snprintf(folder, sizeof folder, "hf/%s", name);
+    golden g = open_case(folder, name);
+    if (add_file(&g, folder, "model.safetensors")) return g;
     for (unsigned part = 1; part <= 3; part++) {
         char file[64];
         (void)snprintf(file, sizeof file, "model-%05u-of-00003.safetensors", part);
-        assert_true(add_file(&g, name, file));
+        assert_true(add_file(&g, folder, file));
     }
+    return g;
+}
+
+golden golden_open_format(const char *name) {
+    golden g = {0};
+    char file[64];
+    (void)snprintf(file, sizeof file, "%s.safetensors", name);
+    if (!add_file(&g, "formats", file)) fail_msg("golden format %s is missing", name);
     return g;
 }
 

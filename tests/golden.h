@@ -1,4 +1,4 @@
-/* Reader of the golden layers under tests/golden: just enough of the safetensors format. */
+/* Reader of the golden layers and formats under tests/golden: just enough of the safetensors format. */
 #ifndef CLMOE_TESTS_GOLDEN_H
 #define CLMOE_TESTS_GOLDEN_H
 
@@ -22,6 +22,10 @@ typedef struct golden {
 
 /* Opens tests/golden/hf/NAME; fails the test if anything is missing or malformed. */
 golden golden_open(const char *name);
+/* The tensors of tests/golden/formats/NAME.safetensors. */
+golden golden_open_format(const char *name);
+/* Input and expectation of tests/golden/gguf/NAME, whose model is model.gguf beside them. */
+golden golden_open_gguf(const char *name);
 /* NULL if absent. */
 const golden_tensor *golden_find(const golden *g, const char *name);
 void golden_close(golden *g);

@@ -238,6 +238,22 @@ const model_row model_rows[] = {
      .layers = 3, .moe = "1", SIZES, SHARED(48), .rule = {V3_SUM, IN_GROUPS, .scale = 1.5},
      .names = {MLP, SHARED_EXPERTS, .select_bias = "mlp.e_score_correction_bias"}},
     {"exaone_moe defaults", CONFIG("exaone_moe", EXPERTS), LATER, SIZES, SHARED(24), .rule = {V3_SUM, .scale = 2.5}},
+    {"bailing_hybrid", CONFIG("bailing_hybrid",
+     EXPERTS ", 'num_shared_experts': 2, 'first_k_dense_replace': 1, 'score_function': 'sigmoid',"
+     "'moe_router_enable_expert_bias': true, 'use_bias': false, 'norm_topk_prob': true, 'routed_scaling_factor': 1.5,"
+     "'expert_swiglu_limit_list': [0, 0, 0.5, 0], 'share_expert_swiglu_limit_list': [0, 0, 0.25, 0], " GROUPS),
+     LATER, SIZES, SHARED(48),
+     .rule = {V3_SUM, IN_GROUPS, .scale = 1.5, .limit_after = 1, .limit = 0.5, .shared_limit = 0.25},
+     .names = {MLP, SHARED_EXPERTS, .select_bias = "mlp.gate.expert_bias"}},
+    {"bailing_hybrid as saved again", CONFIG("bailing_hybrid",
+     "'num_experts': 8, 'num_experts_per_token': 3, 'moe_intermediate_size': 24, 'moe_renormalize': false,"
+     "'num_expert_group': 4, 'topk_group': 2, 'moe_router_enable_expert_bias': false"),
+     .layers = 3, .moe = "2", SIZES, SHARED(24), .rule = {V3, .eps = 1e-20, IN_GROUPS, .scale = 2.5, .limit_after = 1},
+     .names = {MLP, SHARED_EXPERTS}},
+    {"bailing_hybrid defaults", CONFIG("bailing_hybrid", "'num_experts': 16, 'num_experts_per_tok': 3,"
+     "'moe_intermediate_size': 24"),
+     .layers = 3, .moe = "2", SIZES_16, SHARED(24),
+     .rule = {V3_SUM, .n_group = 8, .topk_group = 4, .scale = 2.5, .limit_after = 1}},
     {"mimo_v2_flash", CONFIG("mimo_v2_flash",
      ROUTED ", 'mlp_layer_types': ['dense', 'sparse', 'sparse'], 'norm_topk_prob': true,"
                                               "'routed_scaling_factor': null, " GROUPS),

@@ -281,7 +281,7 @@ static void test_arguments(void **state) {
     REFUSED(clmoe_model_weights_create(model, 2, device.context, &desc, &weights, &error), desc, good, "format",
             desc.format = CLMOE_F8_E4M3);
     REFUSED(clmoe_model_layer_create(model, 2, device.context, &desc, &made, &error), desc, good, "arithmetic",
-            desc.arithmetic = 3);
+            desc.arithmetic = 4);
     assert_null(weights);
     assert_null(made);
     OK(clmoe_model_weights_create(model, 2, device.context, NULL, &weights, &error));

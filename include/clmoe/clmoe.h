@@ -95,8 +95,11 @@ typedef struct clmoe_error {
 
 /* ------------------------------------------------------------------------------------------------ values */
 
-/* How numbers are stored. The narrow ones (4 to 6) occur in the sources of weights only and are decoded when packed.
- * Values 16 and up are kept for block formats. */
+/* How numbers are stored. 4 to 6 occur in the sources of weights only and are decoded when packed.
+ *
+ * From 16 on: block formats, whose values lie along k in blocks with scales of their own, the bytes of a block exactly as
+ * ggml and GGUF files have them. in_features must be a multiple of the values a block holds (32; NVFP4 64; the K formats,
+ * IQ4_XS and the TQ formats 256). Those from 32 on are sources only: they are decoded when packed. */
 typedef enum clmoe_format {
     CLMOE_FORMAT_NONE = 0,
     CLMOE_F32 = 1,
@@ -104,17 +107,38 @@ typedef enum clmoe_format {
     CLMOE_BF16 = 3,
     CLMOE_F8_E4M3 = 4, /* 0x7f and 0xff are NaN, no infinities (OCP 8-bit floating point, E4M3) */
     CLMOE_F4_E2M1 = 5, /* two to a byte, the even element in the low bits: 0 .5 1 1.5 2 3 4 6, sign (OCP, likewise) */
-    CLMOE_F8_E8M0 = 6  /* scales only: 2^(byte - 127), 255 is NaN (OCP microscaling) */
+    CLMOE_F8_E8M0 = 6, /* scales only: 2^(byte - 127), 255 is NaN (OCP microscaling) */
+    CLMOE_Q8_0 = 16,
+    CLMOE_Q4_0 = 17,
+    CLMOE_Q4_1 = 18,
+    CLMOE_Q5_0 = 19,
+    CLMOE_Q5_1 = 20,
+    CLMOE_Q4_K = 21,
+    CLMOE_Q5_K = 22,
+    CLMOE_Q6_K = 23,
+    CLMOE_IQ4_NL = 24,
+    CLMOE_MXFP4 = 25,
+    CLMOE_NVFP4 = 26,
+    CLMOE_Q2_K = 32,
+    CLMOE_Q3_K = 33,
+    CLMOE_IQ4_XS = 34,
+    CLMOE_TQ1_0 = 35,
+    CLMOE_TQ2_0 = 36
 } clmoe_format;
 
-/* What the products of the experts are computed from. Accumulation is always f32.
+/* What the products of the experts are computed from. Sums of f32 are f32.
  *   F32   weights decoded to f32, activations f32.
- *   BF16  weights bf16, activations rounded to bf16 (nearest even) before each matrix product.
- *   AUTO  BF16 for bf16 weights where the device multiplies bf16 in hardware, else F32. */
+ *   BF16  weights bf16 (block formats: decoded to bf16), activations rounded to bf16 (nearest even) before each matrix
+ *         product.
+ *   INT8  block formats only: activations rounded to 8 bits, one scale for 32 neighbours (largest magnitude / 127); integer
+ *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k.
+ *   AUTO  BF16 for bf16 weights where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
+ *         dot products of bytes; else F32. */
 typedef enum clmoe_arithmetic {
     CLMOE_ARITHMETIC_AUTO = 0,
     CLMOE_ARITHMETIC_F32 = 1,
-    CLMOE_ARITHMETIC_BF16 = 2
+    CLMOE_ARITHMETIC_BF16 = 2,
+    CLMOE_ARITHMETIC_INT8 = 3
 } clmoe_arithmetic;
 
 typedef enum clmoe_buffer_kind {

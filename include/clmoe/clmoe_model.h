@@ -1,8 +1,9 @@
 /* clmoe_model: Mixture-of-Experts layers from a model's files. Link clmoe::model, which brings clmoe::clmoe with it.
  *
  * A model is a folder as the Hugging Face hub has it: config.json with model.safetensors, or several files and
- * model.safetensors.index.json. Opening reads config.json and the headers of the files; the numbers themselves are
- * mapped and touched only when a layer's weights are made.
+ * model.safetensors.index.json. Or it is a GGUF file, whole or in parts named PREFIX-00001-of-00005.gguf. Opening reads
+ * config.json and the headers of the files; the numbers themselves are mapped and touched only when a layer's weights
+ * are made.
  *
  * The conventions of <clmoe/clmoe.h> hold. Anything wrong with a file is CLMOE_INVALID_FILE: error.argument names the
  * key or tensor, the message names the file too, what was found and what was expected. A file that is cut short by
@@ -33,7 +34,8 @@ extern "C" {
  * layers made from it do not need it any more. */
 typedef struct clmoe_model clmoe_model;
 
-/* `path` is the folder, or one .safetensors or .json file in it. Errors: INVALID_FILE; UNSUPPORTED for a model_type
+/* `path` is the folder, or one .safetensors or .json file in it; or a GGUF file, of several parts the first, or a folder
+ * with one such model (safetensors go first). Errors: INVALID_FILE; UNSUPPORTED for a model_type or GGUF architecture
  * nobody taught us (the message names it, the error's log lists the known ones). */
 CLMOE_MODEL_API clmoe_status clmoe_model_open(const char *path, clmoe_model **model, clmoe_error *error);
 CLMOE_MODEL_API void clmoe_model_destroy(clmoe_model *model);
@@ -66,6 +68,7 @@ typedef struct clmoe_model_layer {
     uint64_t num_tensors;
     char rule[160];                    /* the routing rule in words: "softmax, top 8, weights / sum" */
     clmoe_layer_desc desc;             /* what clmoe_layer_create wants */
+    char formats[48]; /* of all the experts' matrices, in words: "bf16", "q4_K, q6_K"; also those that nobody decodes */
 } clmoe_model_layer;
 
 /* Fills `info` for layer number `layer`, after checking that every tensor of its MoE block is there in the right shape.

@@ -33,12 +33,19 @@ static void hold_rows(uint64_t *region, uint64_t rows, uint64_t features) {
     *region = clmoe__max(*region, clmoe__mul(rows, features * 4));
 }
 
+/* Makes room for what up writes and down reads: down's operand in h, or rows in h that become down's operand in a. */
+static void hold_h(uint64_t *a, uint64_t *h, const clmoe__gemm *down, uint64_t rows) {
+    const int gathers = clmoe__gemm_gathers(down);
+    hold_input(gathers ? a : h, down, rows);
+    if (gathers) hold_rows(h, rows, down->matrix->in_features);
+}
+
 void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena) {
     const uint64_t hidden = layer->weights->hidden_size, latent = layer->weights->latent_size;
     const uint64_t rows = rows_bound(layer, tokens), slots = clmoe__mul(tokens, layer->slots);
     uint64_t a = 0, h = 0, y = 0;
     hold_input(&a, &layer->up, rows);
-    hold_input(&h, &layer->down, rows);
+    hold_h(&a, &h, &layer->down, rows);
     hold_rows(&y, rows, layer->weights->experts_size);
     if (layer->weights->has_router) hold_input(&y, &layer->router, tokens);
     if (layer->has_latent) {
@@ -49,8 +56,8 @@ void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena
     }
     if (layer->has_shared) {
         hold_input(&a, &layer->shared_up, tokens);
-        hold_input(&h, &layer->shared_down, tokens);
-        hold_rows(&a, tokens, hidden);
+        hold_h(&a, &h, &layer->shared_down, tokens);
+        hold_rows(clmoe__gemm_gathers(&layer->shared_down) ? &h : &a, tokens, hidden);
     }
     arena->max_rows = rows;
     clmoe__plan_layout(&layer->dispatch_desc, tokens, rows, &arena->plan_layout);

@@ -31,16 +31,6 @@ clmoe_status clmoe__format_check(uint32_t format, const char *name, clmoe_error 
     return CLMOE_OK;
 }
 
-uint32_t clmoe__format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }
-
-uint32_t clmoe__format_bits(uint32_t format) {
-    static const uint8_t bits[] = {[CLMOE_F32] = 32,    [CLMOE_F16] = 16,   [CLMOE_BF16] = 16,
-                                   [CLMOE_F8_E4M3] = 8, [CLMOE_F4_E2M1] = 4, [CLMOE_F8_E8M0] = 8};
-    return format < sizeof bits ? bits[format] : 0;
-}
-
-uint32_t clmoe__kept_format(uint32_t source) { return clmoe__format_bits(source) < 16 ? CLMOE_BF16 : source; }
-
 uint64_t clmoe__rows_bytes(uint64_t rows, uint64_t columns, uint64_t stride, uint32_t element_bytes) {
     if (rows == 0) return 0;
     return clmoe__mul(clmoe__add(clmoe__mul(rows - 1, stride), columns), element_bytes);

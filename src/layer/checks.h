@@ -2,6 +2,7 @@
 #ifndef CLMOE_LAYER_CHECKS_H
 #define CLMOE_LAYER_CHECKS_H
 
+#include "formats.h"
 #include "opencl/run.h"
 #include "os/size.h"
 
@@ -10,12 +11,6 @@ extern const clmoe_activation clmoe__activation_default;
 clmoe_status clmoe__activation_check(const clmoe_activation *activation, const char *name, clmoe_error *error);
 /* F32, F16 or BF16. */
 clmoe_status clmoe__format_check(uint32_t format, const char *name, clmoe_error *error);
-/* Bytes of an element of a checked format. */
-uint32_t clmoe__format_bytes(uint32_t format);
-/* Formats of weights' sources, narrow ones and those of scales included: bits of an element; 0 for what is no format. */
-uint32_t clmoe__format_bits(uint32_t format);
-/* The format in which weights are kept that a source of this format is to be packed in, where the caller says nothing. */
-uint32_t clmoe__kept_format(uint32_t source);
 /* Bytes from the first element of a [rows, columns] array with this row stride to behind its last. */
 uint64_t clmoe__rows_bytes(uint64_t rows, uint64_t columns, uint64_t stride, uint32_t element_bytes);
 /* 0 stands for `columns`; less than that is an error. */

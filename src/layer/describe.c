@@ -5,16 +5,13 @@
 
 #include "layer.h"
 
-static const char *const format_names[] = {"none", "f32", "f16", "bf16"};
-static const char *const arithmetic_names[] = {"auto", "f32", "bf16"};
-
 static void describe_gemm(char *text, size_t capacity, const char *stage, const clmoe__gemm *gemm) {
     const size_t used = strlen(text);
     const clmoe__matrix *m = gemm->matrix;
     snprintf(
         text + used, capacity - used,
         "%-12s %s, %s weights, %s arithmetic, tiles of %u rows x %u columns, %u group(s) x [%u, %u] in %u buffer(s)\n",
-        stage, gemm->choice.variant->name, format_names[m->format], arithmetic_names[m->arithmetic],
+        stage, gemm->choice.variant->name, clmoe__format_name(m->format), clmoe__arithmetic_name(m->arithmetic),
         gemm->choice.tile_rows, 2 * m->lanes, m->groups, m->gated ? 2 * m->out_features : m->out_features,
         m->in_features, m->shard_count);
 }

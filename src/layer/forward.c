@@ -85,6 +85,7 @@ static void launch_experts(clmoe__run *run, pass *p) {
                                  .layout = &p->arena->plan_layout,
                                  .x = p->h,
                                  .x_stride = i,
+                                 .operand = p->a,
                                  .y = p->y,
                                  .y_stride = size};
     clmoe__gemm_launch(run, &layer->up, &up);
@@ -110,11 +111,17 @@ static void launch_latent_out(clmoe__run *run, pass *p) {
     launch_dense(run, p, "latent out", &p->layer->latent_out, &p->a, p->layer->weights->latent_size, &p->h, &p->y);
 }
 
-/* The shared experts see every token; their output takes the place of the gathered rows. */
+/* Where the shared experts' output goes: into the place of the gathered rows, unless down's operand is there. */
+static const clmoe_buffer *shared_output(const pass *p) {
+    return p->layer->has_shared && clmoe__gemm_gathers(&p->layer->shared_down) ? &p->h : &p->a;
+}
+
+/* The shared experts see every token. */
 static void launch_shared(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     launch_dense(run, p, "shared", &layer->shared_up, &p->io->x, p->io->x_stride, &p->a, &p->h);
-    launch_dense(run, p, "shared", &layer->shared_down, &p->h, layer->weights->shared.intermediate_size, &p->h, &p->a);
+    launch_dense(run, p, "shared", &layer->shared_down, &p->h, layer->weights->shared.intermediate_size, &p->a,
+                 shared_output(p));
 }
 
 static void launch_combine(clmoe__run *run, pass *p) {
@@ -129,7 +136,7 @@ static void launch_combine(clmoe__run *run, pass *p) {
                                       .weight = p->weight,
                                       .x = io->x,
                                       .x_stride = io->x_stride,
-                                      .shared = p->a,
+                                      .shared = *shared_output(p),
                                       .out = io->out,
                                       .out_stride = io->out_stride};
     clmoe__combine_launch(run, p->layer->combine, &combine);

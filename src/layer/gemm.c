@@ -27,6 +27,8 @@ static clmoe_status create_gather(clmoe_context *context, const clmoe__gemm_spec
                        " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHTED=%d -DSLOTS=%u",
                        spec->x_format, context->device.vector_width, gemm->choice.tile_rows, gemm->matrix->arithmetic,
                        spec->weighted, spec->slots);
+    if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
+        clmoe__options_add(&options, " -DWEIGHT_FORMAT=%u", gemm->matrix->format);
     return clmoe__kernel_create(context, "gather.cl", "gather", &options, "gather", &gemm->gather, error);
 }
 
@@ -40,6 +42,8 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
     if (cpu) {
         clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
                            gemm->choice.variant->micro, gemm->choice.prefetch);
+        if (clmoe__format_is_block(matrix->format))
+            clmoe__options_add(&options, " -DNIBBLE_TABLE=%d", gemm->choice.nibble_table);
     } else {
         clmoe__options_add(&options, " -DPANEL_LANES=%u -DX_FORMAT=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.lanes,
                            spec->x_is_operand ? (uint32_t)CLMOE_F32 : spec->x_format, spec->weighted,
@@ -58,6 +62,7 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
                                 clmoe_error *error) {
     memset(gemm, 0, sizeof *gemm);
     gemm->choice = *spec->choice;
+    if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
     gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
@@ -76,15 +81,29 @@ void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm) {
     clmoe__kernel_destroy(context, &gemm->multiply);
 }
 
+int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice *first_choice,
+                           const clmoe__matrix *second, const clmoe__gemm_choice *second_choice) {
+    if (first_choice->variant->macro != second_choice->variant->macro) return 0;
+    return first_choice->variant->macro == CLMOE__MACRO_GPU ||
+           (first->arithmetic == second->arithmetic && first->arithmetic != CLMOE_ARITHMETIC_INT8);
+}
+
 int clmoe__gemm_gathers(const clmoe__gemm *gemm) { return is_cpu_macro(gemm) && !gemm->x_is_operand; }
+
+/* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, a scale, and a word for each scale of the weights. */
+static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
+    const uint64_t run = 32, subs = run / clmoe__format_find(matrix->format)->sub_k;
+    const uint64_t padded = clmoe__round_up(matrix->in_features, clmoe__super_values(matrix->format));
+    return padded / run * (run + 4 + 4 * subs);
+}
 
 uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows) {
     const uint64_t features = gemm->matrix->in_features;
-    if (is_cpu_macro(gemm)) { /* blocks of one cache line: 16 f32 or 32 bf16 */
-        const uint64_t values = gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 32 : 16;
-        return clmoe__mul(rows, clmoe__div_up(features, values) * 64);
-    }
-    return gemm->x_is_operand ? clmoe__mul(rows, features * 4) : 0;
+    if (!is_cpu_macro(gemm)) return gemm->x_is_operand ? clmoe__mul(rows, features * 4) : 0;
+    if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8) return clmoe__mul(rows, int8_row_bytes(gemm->matrix));
+    /* blocks of one cache line: 16 f32 or 32 bf16 */
+    const uint64_t values = gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 32 : 16;
+    return clmoe__mul(rows, clmoe__div_up(features, values) * 64);
 }
 
 static void plan_arguments(clmoe__run *run, const clmoe__gemm_io *io) {

@@ -3,6 +3,7 @@
 #ifndef CLMOE_LAYER_GEMM_H
 #define CLMOE_LAYER_GEMM_H
 
+#include "formats.h"
 #include "matrix.h"
 #include "select/gemm_variants.h"
 
@@ -11,10 +12,11 @@ typedef struct clmoe__gemm_spec {
     const clmoe__matrix *matrix;        /* borrowed: outlives the GEMM */
     const clmoe_activation *activation; /* NULL: none */
     const clmoe__gemm_choice *choice;
+    uint32_t tile_rows; /* of the plan; 0: the choice's */
     uint32_t x_format;
     uint32_t y_format;
-    int x_is_operand; /* 1: the input is another GEMM's y with y_is_operand; 0: the caller's x */
-    int y_is_operand; /* 1: write y as the input of the next GEMM of the same choice */
+    int x_is_operand; /* 1: the input is another GEMM's y with y_is_operand; 0: rows */
+    int y_is_operand; /* 1: write y as the input of the next GEMM, to which it hands over */
     uint32_t slots;   /* as in clmoe_grouped_gemm_desc */
     int weighted;     /* 1: each row of x is multiplied by its slot's weight */
     const char *stage;
@@ -47,6 +49,9 @@ typedef struct clmoe__gemm_io {
  * a line each. (gemm_choose.c) */
 clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
                                 clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
+const char *clmoe__arithmetic_name(uint32_t arithmetic);
+/* UNSUPPORTED if weights kept in this format cannot be multiplied so. */
+clmoe_status clmoe__arithmetic_check(uint32_t format, uint32_t arithmetic, clmoe_error *error);
 /* The arithmetic AUTO stands for. */
 clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic,
                                       clmoe_error *error);
@@ -54,6 +59,9 @@ clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, u
 clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                    uint32_t arithmetic, int *passed, clmoe_error *error);
 
+/* Whether a GEMM with matrix and choice `first` can write y as the operand of one with `second`, without a gather between. */
+int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice *first_choice,
+                           const clmoe__matrix *second, const clmoe__gemm_choice *second_choice);
 clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
                                 clmoe_error *error);
 void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm);

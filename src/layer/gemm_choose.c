@@ -13,7 +13,7 @@ static void note(char *refused, size_t capacity, const char *name, const char *w
 static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t format,
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, const char **why, char *text,
                                 size_t capacity, clmoe_error *error) {
-    *why = clmoe__gemm_refusal(context, variant, arithmetic, choice, text, capacity);
+    *why = clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
     if (*why != NULL) return CLMOE_OK;
     int passed = clmoe__verdict_get(context, variant->name, format, arithmetic);
     if (passed < 0) {
@@ -26,7 +26,9 @@ static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_varian
             if (error != NULL) error->cl_code = detail.cl_code;
             return status;
         }
-        TRY(clmoe__verdict_put(context, variant->name, format, arithmetic, passed, error));
+        snprintf(text, capacity, "%s weights, %s arithmetic", clmoe__format_name(format),
+                 clmoe__arithmetic_name(arithmetic));
+        TRY(clmoe__verdict_put(context, variant->name, format, arithmetic, text, passed, error));
         if (!passed) clmoe__log(context, "variant %s failed its self-test", variant->name);
     }
     if (!passed) *why = "does not build or gave wrong numbers in its self-test";
@@ -48,20 +50,45 @@ clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_
                        arithmetic, refused);
 }
 
-clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic,
-                                      clmoe_error *error) {
-    if (*arithmetic != CLMOE_ARITHMETIC_AUTO) return CLMOE_OK;
-    *arithmetic = CLMOE_ARITHMETIC_F32;
-    if (format != CLMOE_BF16) return CLMOE_OK;
-    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL;
-         i++) { /* variants made for bf16 arithmetic are hardware's */
+/* Whether hardware multiplies this format in this arithmetic here. */
+static clmoe_status is_hardware(clmoe_context *context, uint32_t format, uint32_t arithmetic, int *found,
+                                clmoe_error *error) {
+    *found = 0;
+    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL && !*found; i++) {
         const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
-        if (variant->arithmetic != CLMOE_ARITHMETIC_BF16) continue;
         const char *why = NULL;
         char text[128];
         clmoe__gemm_choice choice;
-        TRY(try_variant(context, variant, format, CLMOE_ARITHMETIC_BF16, &choice, &why, text, sizeof text, error));
-        if (why == NULL) *arithmetic = CLMOE_ARITHMETIC_BF16;
+        if (!variant->is_hardware) continue;
+        TRY(try_variant(context, variant, format, arithmetic, &choice, &why, text, sizeof text, error));
+        *found = why == NULL;
     }
     return CLMOE_OK;
+}
+
+clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, uint32_t *arithmetic,
+                                      clmoe_error *error) {
+    if (*arithmetic != CLMOE_ARITHMETIC_AUTO) return CLMOE_OK;
+    const int is_block = clmoe__format_is_block(format);
+    const uint32_t wanted = is_block ? CLMOE_ARITHMETIC_INT8 : CLMOE_ARITHMETIC_BF16;
+    int found = 0;
+    if (is_block || format == CLMOE_BF16) TRY(is_hardware(context, format, wanted, &found, error));
+    *arithmetic = found ? wanted : CLMOE_ARITHMETIC_F32;
+    return CLMOE_OK;
+}
+
+clmoe_status clmoe__arithmetic_check(uint32_t format, uint32_t arithmetic, clmoe_error *error) {
+    static const char *const needs[] = {"", "", "weights in CLMOE_BF16 or a block format", "weights in a block format"};
+    REQUIRE(arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3", arithmetic);
+    const int is_block = clmoe__format_is_block(format);
+    if ((arithmetic == CLMOE_ARITHMETIC_INT8 && !is_block) ||
+        (arithmetic == CLMOE_ARITHMETIC_BF16 && !is_block && format != CLMOE_BF16))
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic", "%s arithmetic needs %s, not %s",
+                           clmoe__arithmetic_name(arithmetic), needs[arithmetic], clmoe__format_name(format));
+    return CLMOE_OK;
+}
+
+const char *clmoe__arithmetic_name(uint32_t arithmetic) {
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return arithmetic <= CLMOE_ARITHMETIC_INT8 ? names[arithmetic] : "unknown";
 }

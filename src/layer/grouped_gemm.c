@@ -42,11 +42,13 @@ static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm
             "in_features is %u, expected 1..%u", desc->in_features, MAX_FEATURES);
     REQUIRE(desc->out_features >= 1 && desc->out_features <= MAX_FEATURES, error, "out_features",
             "out_features is %u, expected 1..%u", desc->out_features, MAX_FEATURES);
-    REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_BF16, error, "arithmetic", "arithmetic is %u, expected 0..2",
+    REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);
     REQUIRE(desc->activate <= 1, error, "activate", "activate is %u, expected 0 or 1", desc->activate);
     REQUIRE(desc->slots <= 2048, error, "slots", "slots is %u, expected 0..2048", desc->slots);
-    TRY(clmoe__format_check(desc->weight_format, "weight_format", error));
+    REQUIRE(clmoe__format_is_wide(desc->weight_format) || clmoe__format_is_kept_block(desc->weight_format), error,
+            "weight_format",
+            "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16 or CLMOE_Q8_0 to CLMOE_NVFP4", desc->weight_format);
     TRY(clmoe__format_check(desc->x_format, "x_format", error));
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
@@ -60,13 +62,12 @@ static clmoe_status create_matrix(clmoe_grouped_gemm *made, clmoe_error *error) 
     clmoe_context *context = made->context;
     uint32_t arithmetic = desc->arithmetic;
     char refused[512];
-    if (arithmetic == CLMOE_ARITHMETIC_BF16 && desc->weight_format != CLMOE_BF16)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic",
-                           "bf16 arithmetic needs weights in CLMOE_BF16, not %u", desc->weight_format);
+    TRY(clmoe__kept_check(desc->weight_format, &desc->gate, &desc->weight, desc->in_features, "weight", error));
+    TRY(clmoe__arithmetic_check(desc->weight_format, arithmetic, error));
     TRY(clmoe__arithmetic_choose(context, desc->weight_format, &arithmetic, error));
     TRY(clmoe__gemm_choose(context, desc->weight_format, arithmetic, &made->choice, refused, sizeof refused, error));
-    static const char *const arithmetics[] = {"", "f32", "bf16"};
-    snprintf(made->name, sizeof made->name, "%s (%s arithmetic)", made->choice.variant->name, arithmetics[arithmetic]);
+    snprintf(made->name, sizeof made->name, "%s (%s arithmetic)", made->choice.variant->name,
+             clmoe__arithmetic_name(arithmetic));
     made->matrix = (clmoe__matrix){.groups = desc->num_groups,
                                    .in_features = desc->in_features,
                                    .out_features = desc->out_features,
@@ -90,16 +91,13 @@ static void launch_warm(clmoe__run *run, void *stage) {
 
 static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     const clmoe_grouped_gemm_desc *desc = &made->desc;
-    clmoe__gemm_spec spec = {&made->matrix,
-                             desc->activate ? &made->desc.activation : NULL,
-                             &made->choice,
-                             desc->x_format,
-                             desc->y_format,
-                             0,
-                             0,
-                             desc->slots,
-                             0,
-                             "gemm"};
+    clmoe__gemm_spec spec = {.matrix = &made->matrix,
+                             .activation = desc->activate ? &made->desc.activation : NULL,
+                             .choice = &made->choice,
+                             .x_format = desc->x_format,
+                             .y_format = desc->y_format,
+                             .slots = desc->slots,
+                             .stage = "gemm"};
     TRY(clmoe__gemm_create(made->context, &spec, &made->plain, error));
     spec.weighted = 1;
     if (desc->slots > 0) TRY(clmoe__gemm_create(made->context, &spec, &made->weighted, error));

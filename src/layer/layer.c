@@ -60,19 +60,25 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
 static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation,
                                uint32_t x_format, uint32_t slots, const char *up_stage, const char *down_stage,
                                clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
+    const int hands_over = clmoe__gemm_hands_over(&ffn->up, &ffn->up_choice, &ffn->down, &ffn->down_choice);
+    const uint32_t tile_rows = (uint32_t)clmoe__min(ffn->up_choice.tile_rows, ffn->down_choice.tile_rows); /* of one plan */
     clmoe__gemm_spec spec = {.matrix = &ffn->up,
                              .activation = activation,
-                             .choice = &layer->weights->choice,
+                             .choice = &ffn->up_choice,
+                             .tile_rows = tile_rows,
                              .x_format = x_format,
-                             .y_is_operand = 1,
+                             .y_format = CLMOE_F32,
+                             .y_is_operand = hands_over,
                              .slots = slots,
                              .stage = up_stage};
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
     const clmoe__gemm_spec down_spec = {.matrix = &ffn->down,
-                                        .choice = &layer->weights->choice,
+                                        .choice = &ffn->down_choice,
+                                        .tile_rows = tile_rows,
+                                        .x_format = CLMOE_F32,
                                         .y_format = CLMOE_F32,
-                                        .x_is_operand = 1,
+                                        .x_is_operand = hands_over,
                                         .stage = down_stage};
     return clmoe__gemm_create(layer->context, &down_spec, down, error);
 }
@@ -87,13 +93,14 @@ static clmoe_status create_dense(clmoe_layer *layer, const clmoe__matrix *matrix
 
 static clmoe_status create_gemms(clmoe_layer *layer, clmoe_error *error) {
     const clmoe_weights *weights = layer->weights;
-    const clmoe__gemm_choice *choice = &weights->choice;
     const uint32_t x_format = layer->desc.x_format;
     if (weights->has_router)
         TRY(create_dense(layer, &weights->router, &weights->router_choice, x_format, "logits", &layer->router, error));
     if (layer->has_latent) {
-        TRY(create_dense(layer, &weights->latent_in, choice, x_format, "latent in", &layer->latent_in, error));
-        TRY(create_dense(layer, &weights->latent_out, choice, CLMOE_F32, "latent out", &layer->latent_out, error));
+        TRY(create_dense(layer, &weights->latent_in, &weights->latent_in_choice, x_format, "latent in", &layer->latent_in,
+                         error));
+        TRY(create_dense(layer, &weights->latent_out, &weights->latent_out_choice, CLMOE_F32, "latent out",
+                         &layer->latent_out, error));
     }
     TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->has_latent ? CLMOE_F32 : x_format,
                    layer->slots, "up", "down", &layer->up, &layer->down, error));

@@ -42,14 +42,16 @@ struct clmoe_layer {
  *     logits                                                           x as the router's operand
  *    [latent in         x as its operand                               z = latent_in . x ]
  *     up                rows of x (or z)        act(up)
- *     down                                      act(up)                rows of the experts
+ *     down              act(up) as its operand  act(up)                rows of the experts
  *    [latent sum        s, the sum of a token's rows                   rows of the experts]
  *    [latent out        s                       s as its operand       latent_out . s     ]
  *     shared up         x as its operand        act(up)                kept
  *     shared down       shared output           act(up)                kept
- *     combine           shared output                                  rows, or latent_out . s
+ *    (                  act(up) as its operand  shared output          kept)
+ *     combine           shared output           or shared output       rows, or latent_out . s
  *
- * Operands exist with the cpu macro-kernel only; the other reads its rows where they are. */
+ * Operands exist with the cpu macro-kernel only; the other reads its rows where they are. What up writes is down's operand
+ * already where up hands over (gemm.h); else down's is made from it, and the shared output takes the place in brackets. */
 typedef struct clmoe__arena {
     clmoe_plan_layout plan_layout;
     uint64_t max_rows;

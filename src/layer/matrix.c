@@ -3,13 +3,19 @@
 
 #include <string.h>
 
-clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error) {
+/* Of a column in a panel, k past the edge included. */
+static uint64_t column_bytes(const clmoe__matrix *matrix) {
     const uint32_t kp = matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 1;
+    if (clmoe__format_is_block(matrix->format))
+        return clmoe__div_up(matrix->in_features, clmoe__super_values(matrix->format)) * clmoe__super_bytes(matrix->format);
+    return clmoe__round_up(matrix->in_features, kp) * clmoe__format_bytes(matrix->format);
+}
+
+clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error) {
     const uint64_t columns = matrix->gated ? matrix->lanes : 2 * matrix->lanes;
-    const uint64_t padded_k = clmoe__round_up(matrix->in_features, kp);
     const uint64_t limit = context->device.max_alloc_bytes;
     matrix->panels = (uint32_t)clmoe__div_up(matrix->out_features, columns);
-    matrix->panel_bytes = padded_k * 2 * matrix->lanes * clmoe__format_bytes(matrix->format);
+    matrix->panel_bytes = column_bytes(matrix) * 2 * matrix->lanes;
     const uint64_t total = clmoe__mul(matrix->groups, matrix->panels);
     const uint64_t fit = limit / matrix->panel_bytes;
     if (fit == 0 || clmoe__div_up(total, fit) > CLMOE__SHARDS)

@@ -51,6 +51,12 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
                                      const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
                                      const clmoe__matrix_names *names, clmoe_error *error);
 
+/* Whether a source can be packed in a matrix of this format. */
+int clmoe__can_convert(uint32_t source, uint32_t kept);
+/* UNSUPPORTED, naming the matrix, unless these tensors (gate may be absent) can be kept in `format`. (weights_plan.c) */
+clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
+                               const char *name, clmoe_error *error);
+
 /* What packing a set of matrices needs: at most 64 MiB of staging, and whom to tell. (pack.c) */
 typedef struct clmoe__packer {
     clmoe_context *context;

@@ -4,8 +4,9 @@
  *   pack_source.c   from a tensor's description to one expert's places
  *   pack_any.c      any strides on any device, by cl/pack_weights.cl
  *   pack_rows.c     rows along k on CPUs, both halves of a panel at once, by cl/pack_rows.cl
+ *   pack_blocks.c   rows of blocks, kept or decoded, on any device, by cl/pack_blocks.cl
  *
- * Both ways give the same bits. */
+ * The first two give the same bits. */
 #ifndef CLMOE_LAYER_PACK_H
 #define CLMOE_LAYER_PACK_H
 
@@ -23,7 +24,7 @@ typedef struct clmoe__place {
 /* One expert's rows of a part as kernels read them: element (out, k) lies out * out_stride + k * k_stride elements behind `at`. */
 typedef struct clmoe__pack_source {
     clmoe__place at;
-    uint32_t bits; /* of an element */
+    uint32_t bits; /* of an element; 0: a block format */
     uint64_t out_stride, k_stride;
 } clmoe__pack_source;
 
@@ -47,6 +48,10 @@ clmoe_status clmoe__pack_staging(clmoe__packer *packer, clmoe__block *block, uin
 /* Packs one part's matrix, or its bias as a matrix with one k, and tells the caller what may be freed. */
 clmoe_status clmoe__pack_any(clmoe__packer *packer, const clmoe__matrix *matrix, const clmoe__matrix_part *part,
                              int is_bias, clmoe_error *error);
+
+/* Packs the matrix of a part whose tensor is in a block format, and tells the caller what may be freed. */
+clmoe_status clmoe__pack_blocks(clmoe__packer *packer, const clmoe__matrix *matrix, const clmoe__matrix_part *part,
+                                clmoe_error *error);
 
 /* Whether these parts can be packed by rows on this device. */
 int clmoe__pack_rows_fits(const clmoe_context *context, const clmoe__matrix *matrix, const clmoe__matrix_part *parts,

@@ -48,6 +48,7 @@ static const clmoe__matrix_part *half_part(const rows_job *job, uint32_t h) {
 
 static int scales_agree(const clmoe_scales *a, const clmoe_scales *b, uint32_t lanes) {
     if (a == NULL || b == NULL) return a == b;
+    if ((a->host != NULL || a->host_list != NULL) != (b->host != NULL || b->host_list != NULL)) return 0;
     /* A vector of k has one scale. */
     return a->format == b->format && a->block_rows == b->block_rows && a->block_columns == b->block_columns &&
            a->block_columns % (lanes < 8 ? lanes : 8) == 0;
@@ -57,6 +58,7 @@ int clmoe__pack_rows_fits(const clmoe_context *context, const clmoe__matrix *mat
                           uint32_t count) {
     if (!context->device.is_cpu) return 0;
     const clmoe_tensor *first = parts[0].tensor, *last = parts[count - 1].tensor;
+    if (clmoe__format_is_block(first->format) || clmoe__format_is_block(last->format)) return 0; /* pack_blocks.c */
     return first->layout == CLMOE_OUT_IN && last->layout == CLMOE_OUT_IN && first->format == last->format &&
            first->row_stride == last->row_stride && clmoe__is_on_host(first) == clmoe__is_on_host(last) &&
            scales_agree(first->scales, last->scales, matrix->lanes);
@@ -102,8 +104,11 @@ static clmoe_status bring(rows_job *job, range both[2], clmoe__block *staging, c
         views[i] = clmoe__host_view(context, from[i].at.host, from[i].bytes);
         viewed &= views[i] != NULL;
     }
-    if (!viewed)
-        TRY(clmoe__pack_staging(job->packer, staging, count == 1 ? from[0].bytes : second + from[1].bytes, error));
+    if (!viewed) {
+        const uint64_t needed = count == 1 ? from[0].bytes : second + from[1].bytes;
+        if (staging->bytes < needed) clmoe__run_wait(&job->private_run.run); /* the smaller one is still read */
+        TRY(clmoe__pack_staging(job->packer, staging, needed, error));
+    }
     for (uint32_t i = 0; i < count; i++) {
         from[i].at.buffer = viewed ? clmoe_cl_mem(views[i], 0) : clmoe_cl_mem(staging->mem, i * second);
         if (!viewed) clmoe__run_write(&job->private_run.run, &from[i].at.buffer, from[i].at.host, from[i].bytes);
@@ -184,7 +189,9 @@ static void settle(rows_job *job, uint32_t done) {
 
 static clmoe_status pack_expert(rows_job *job, uint32_t group, clmoe_error *error) {
     const clmoe__matrix *matrix = job->matrix;
-    const uint64_t fit = clmoe__max(PIECE_BYTES / (2 * job->panel_stride), 1);
+    /* Half of a buffer's limit: the second half of what is staged begins at a multiple of 64. */
+    const uint64_t bytes = clmoe__min(PIECE_BYTES, job->packer->context->device.max_alloc_bytes / 2);
+    const uint64_t fit = clmoe__max(bytes / (2 * job->panel_stride), 1);
     range scales[2] = {{{NULL, {0}}, 0}};
     cl_mem views[2] = {NULL, NULL};
     clmoe_status status = CLMOE_OK;

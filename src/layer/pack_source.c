@@ -37,9 +37,10 @@ clmoe__pack_source clmoe__pack_source_of(const clmoe__matrix_part *part, const c
     const uint64_t stride = tensor->expert_stride != 0 ? tensor->expert_stride : rows * row;
     const uint64_t first = (uint64_t)part->row_begin * (out_in ? row : 1);
     clmoe__pack_source source = {
-        expert_place(tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list, expert, stride * bits / 8),
+        expert_place(tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list, expert,
+                     clmoe__format_span(tensor->format, stride)),
         bits, out_in ? row * part->row_step : part->row_step, out_in ? 1 : row};
-    source.at = clmoe__place_plus(source.at, first * bits / 8);
+    source.at = clmoe__place_plus(source.at, clmoe__format_span(tensor->format, first));
     return source;
 }
 

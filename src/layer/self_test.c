@@ -1,92 +1,193 @@
 /* The numeric self-test of a GEMM variant: drivers miscompile ordinary kernels, and inline assembly may build and be wrong.
- * Inputs are small multiples of 1/8, so every product and sum is exact in f32 and the result must match to the last bit,
- * in any order of summation. Edges are included: columns and k that fill no panel, two tiles of unequal height. */
+ * Edges are included: columns and k that fill no panel, two tiles of unequal height.
+ *
+ * Wide formats: weights and rows are small multiples of 1/8, so every product and sum is exact in f32 and the result must match
+ * to the last bit, in any order of summation. Block formats: random blocks, decoded by the packing kernels into an f32 matrix
+ * whose variant was tested before, against which double precision says what is right to rounding. */
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gemm.h"
 #include "opencl/private_run.h"
 
-#define TEST_K          71
 #define TEST_N          45
-#define TEST_ROWS_EXTRA 3 /* beyond one full tile */
+#define TEST_K          71  /* of wide formats */
+#define BLOCKS_K        192 /* of block formats, or two blocks: no multiple of a super of 128 */
+#define TEST_ROWS_EXTRA 3   /* beyond one full tile */
+#define TOLERANCE       1e-5
+
+/* A product to be made: x [rows, k], source the weights [TEST_N, k]. */
+typedef struct product {
+    uint32_t format, arithmetic, rows, k;
+    const clmoe__gemm_choice *choice;
+    clmoe_tensor source;
+    const float *x;
+} product;
 
 typedef struct fixture {
     clmoe__packer packer;
     clmoe__matrix matrix;
     clmoe__gemm gemm;
     clmoe__block memory;
-    uint32_t rows;
-    float *weight, *x, *y; /* [TEST_N, TEST_K], [rows, TEST_K], [rows, TEST_N] */
 } fixture;
 
-static float small_value(uint32_t i) {
-    i = (i * 2654435761u) >> 16;
-    return (float)((int)(i % 33u) - 16) / 8.0f;
-}
+static uint32_t scrambled(uint32_t i) { return (i * 2654435761u) >> 16; }
+static float small_value(uint32_t i) { return (float)((int)(scrambled(i) % 33u) - 16) / 8.0f; }
 
-static clmoe_status prepare(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
-                            uint32_t arithmetic, fixture *f, clmoe_error *error) {
-    f->rows = choice->tile_rows + TEST_ROWS_EXTRA;
-    f->weight = malloc(sizeof(float) * TEST_N * TEST_K);
-    f->x = malloc(sizeof(float) * f->rows * TEST_K);
-    f->y = calloc(f->rows, sizeof(float) * TEST_N);
-    if (f->weight == NULL || f->x == NULL || f->y == NULL)
-        return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
-    for (uint32_t i = 0; i < TEST_N * TEST_K; i++) f->weight[i] = small_value(i);
-    for (uint32_t i = 0; i < f->rows * TEST_K; i++) f->x[i] = small_value(i + 77777u);
-    f->matrix = (clmoe__matrix){1, TEST_K, TEST_N, 0, format, arithmetic, choice->lanes, 0, 0, 0, 0, {{0}}, {0}};
+/* ------------------------------------------------------------------------------------------ one product */
+
+static clmoe_status prepare(clmoe_context *context, const product *p, fixture *f, clmoe_error *error) {
     static const clmoe__matrix_names names = {"gate", "gate_bias", "up", "up_bias"};
-    clmoe_tensor tensor = {0}, none = {0};
-    tensor.format = CLMOE_F32;
-    tensor.host = f->weight;
-    TRY(clmoe__projection_create(&f->packer, &f->matrix, 0, &none, &tensor, &none, &none, &names, error));
-    const clmoe__gemm_spec spec = {&f->matrix, NULL, choice, CLMOE_F32, CLMOE_F32, 0, 0, 0, 0, "self-test"};
+    const clmoe_tensor none = {0};
+    f->matrix = (clmoe__matrix){.groups = 1,
+                                .in_features = p->k,
+                                .out_features = TEST_N,
+                                .format = p->format,
+                                .arithmetic = p->arithmetic,
+                                .lanes = p->choice->lanes};
+    TRY(clmoe__projection_create(&f->packer, &f->matrix, 0, &none, &p->source, &none, &none, &names, error));
+    const clmoe__gemm_spec spec = {.matrix = &f->matrix,
+                                   .choice = p->choice,
+                                   .x_format = CLMOE_F32,
+                                   .y_format = CLMOE_F32,
+                                   .stage = "self-test"};
     return clmoe__gemm_create(context, &spec, &f->gemm, error);
 }
 
-static clmoe_status execute(clmoe_context *context, fixture *f, clmoe_error *error) {
-    const uint64_t x_bytes = clmoe__round_up(sizeof(float) * f->rows * TEST_K, 256);
-    const uint64_t y_bytes = clmoe__round_up(sizeof(float) * f->rows * TEST_N, 256);
-    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, f->rows), &f->memory,
-                          error));
+static clmoe_status execute(clmoe_context *context, const product *p, fixture *f, float *y, clmoe_error *error) {
+    const uint64_t x_used = sizeof(float) * p->rows * p->k, y_used = sizeof(float) * p->rows * TEST_N;
+    const uint64_t x_bytes = clmoe__round_up(x_used, 256), y_bytes = clmoe__round_up(y_used, 256);
+    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, p->rows), &f->memory, error));
     clmoe__gemm_io io = {0};
-    io.tokens = io.max_rows = f->rows;
+    io.tokens = io.max_rows = p->rows;
     io.x = clmoe_cl_mem(f->memory.mem, 0);
-    io.x_stride = TEST_K;
+    io.x_stride = p->k;
     io.y = clmoe_cl_mem(f->memory.mem, x_bytes);
     io.y_stride = TEST_N;
     io.operand = clmoe_cl_mem(f->memory.mem, x_bytes + y_bytes);
     clmoe__private_run private_run;
     TRY(clmoe__private_run_begin(&private_run, context, error));
-    clmoe__run_write(&private_run.run, &io.x, f->x, sizeof(float) * f->rows * TEST_K);
+    clmoe__run_write(&private_run.run, &io.x, p->x, x_used);
     clmoe__gemm_launch(&private_run.run, &f->gemm, &io);
-    clmoe__run_read(&private_run.run, f->y, &io.y, sizeof(float) * f->rows * TEST_N);
+    clmoe__run_read(&private_run.run, y, &io.y, y_used);
     return clmoe__private_run_end(&private_run);
 }
 
-static int is_exact(const fixture *f) {
-    for (uint32_t r = 0; r < f->rows; r++)
-        for (uint32_t n = 0; n < TEST_N; n++) {
-            double sum = 0;
-            for (uint32_t k = 0; k < TEST_K; k++) sum += (double)f->x[r * TEST_K + k] * f->weight[n * TEST_K + k];
-            if ((double)f->y[r * TEST_N + n] != sum) return 0;
-        }
-    return 1;
-}
-
-clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
-                                   uint32_t arithmetic, int *passed, clmoe_error *error) {
-    fixture f = {0};
-    f.packer.context = context;
-    clmoe_status status = prepare(context, choice, format, arithmetic, &f, error);
-    if (status == CLMOE_OK) status = execute(context, &f, error);
-    *passed = status == CLMOE_OK && is_exact(&f);
+/* y [rows, TEST_N] = x . W^T on the device. */
+static clmoe_status multiply(clmoe_context *context, const product *p, float *y, clmoe_error *error) {
+    fixture f = {.packer = {.context = context}};
+    clmoe_status status = prepare(context, p, &f, error);
+    if (status == CLMOE_OK) status = execute(context, p, &f, y, error);
     clmoe__packer_destroy(&f.packer);
     clmoe__gemm_destroy(context, &f.gemm);
     clmoe__matrix_destroy(context, &f.matrix);
     clmoe__pool_free(context, &f.memory, NULL);
-    free(f.weight);
-    free(f.x);
-    free(f.y);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------- what is right */
+
+/* weights[n * k_step + k * n_step] is W[n][k]. */
+static int agrees(const product *p, const float *weights, uint32_t n_step, uint32_t k_step, const float *y,
+                  double tolerance) {
+    const float row_scale = p->arithmetic == CLMOE_ARITHMETIC_INT8 ? 127.0f * (1.0f / 127.0f) : 1.0f;
+    for (uint32_t r = 0; r < p->rows; r++)
+        for (uint32_t n = 0; n < TEST_N; n++) {
+            double sum = 0, size = 0;
+            for (uint32_t k = 0; k < p->k; k++) {
+                const double term = (double)p->x[r * p->k + k] * row_scale * weights[n * n_step + k * k_step];
+                sum += term;
+                size += fabs(term);
+            }
+            if (!(fabs((double)y[r * TEST_N + n] - sum) <= tolerance * size)) return 0;
+        }
+    return 1;
+}
+
+static float rounded_to_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+/* Wide formats hold the test's weights exactly. */
+static clmoe_status test_wide(clmoe_context *context, product *p, float *weights, float *x, float *y, int *passed,
+                              clmoe_error *error) {
+    for (uint32_t i = 0; i < TEST_N * p->k; i++) weights[i] = small_value(i);
+    for (uint32_t i = 0; i < p->rows * p->k; i++) x[i] = small_value(i + 77777u);
+    p->source.format = CLMOE_F32;
+    p->source.host = weights;
+    TRY(multiply(context, p, y, error));
+    *passed = agrees(p, weights, p->k, 1, y, 0);
+    return CLMOE_OK;
+}
+
+/* weights [k, TEST_N] as the packing kernels decode them: the products of the unit matrix. */
+static clmoe_status decode(clmoe_context *context, const product *p, float *weights, clmoe_error *error) {
+    clmoe__gemm_choice choice;
+    char refused[512];
+    product unit = *p;
+    TRY(clmoe__gemm_choose(context, CLMOE_F32, CLMOE_ARITHMETIC_F32, &choice, refused, sizeof refused, error));
+    float *x = calloc((size_t)p->k * p->k, sizeof *x);
+    if (x == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
+    for (uint32_t k = 0; k < p->k; k++) x[k * p->k + k] = 1.0f;
+    unit.format = CLMOE_F32;
+    unit.arithmetic = CLMOE_ARITHMETIC_F32;
+    unit.choice = &choice;
+    unit.rows = p->k;
+    unit.x = x;
+    const clmoe_status status = multiply(context, &unit, weights, error);
+    free(x);
+    return status;
+}
+
+/* Rows that rounding to 8 bits does not change: integers, 127 the largest of each run. */
+static void fill_rows(const product *p, float *x) {
+    for (uint32_t i = 0; i < p->rows * p->k; i++) {
+        x[i] = small_value(i + 77777u);
+        if (p->arithmetic == CLMOE_ARITHMETIC_INT8) x[i] = i % 32 == 0 ? 127.0f : 8.0f * x[i];
+    }
+}
+
+/* Bytes below 64 make halves, exponents and scales of moderate size. */
+static clmoe_status test_blocks(clmoe_context *context, product *p, float *weights, float *x, float *y, int *passed,
+                                clmoe_error *error) {
+    const size_t bytes = (size_t)clmoe__format_span(p->format, (uint64_t)TEST_N * p->k);
+    unsigned char *blocks = malloc(bytes);
+    if (blocks == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
+    for (size_t i = 0; i < bytes; i++) blocks[i] = (unsigned char)(scrambled((uint32_t)i) & 63u);
+    p->source.format = p->format;
+    p->source.host = blocks;
+    fill_rows(p, x);
+    clmoe_status status = decode(context, p, weights, error);
+    for (uint32_t i = 0; i < TEST_N * p->k && p->arithmetic == CLMOE_ARITHMETIC_BF16; i++)
+        weights[i] = rounded_to_bf16(weights[i]);
+    if (status == CLMOE_OK) status = multiply(context, p, y, error);
+    *passed = status == CLMOE_OK && agrees(p, weights, 1, TEST_N, y, TOLERANCE);
+    free(blocks);
+    return status;
+}
+
+clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
+                                   uint32_t arithmetic, int *passed, clmoe_error *error) {
+    const int is_block = clmoe__format_is_block(format);
+    product p = {.format = format, .arithmetic = arithmetic, .choice = choice};
+    p.rows = choice->tile_rows + TEST_ROWS_EXTRA;
+    p.k = is_block ? (uint32_t)clmoe__max(BLOCKS_K, 2 * clmoe__format_values(format)) : TEST_K;
+    *passed = 0;
+    float *weights = malloc(sizeof(float) * TEST_N * p.k), *x = malloc(sizeof(float) * p.rows * p.k);
+    float *y = calloc(p.rows, sizeof(float) * TEST_N);
+    p.x = x;
+    clmoe_status status = CLMOE_OK;
+    if (weights == NULL || x == NULL || y == NULL)
+        status = clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
+    else
+        status = (is_block ? test_blocks : test_wide)(context, &p, weights, x, y, passed, error);
+    free(weights);
+    free(x);
+    free(y);
     return status;
 }

@@ -36,22 +36,17 @@ static clmoe_status check_strides(const clmoe_tensor *tensor, stored_rows stored
     return CLMOE_OK;
 }
 
-/* Two of CLMOE_F4_E2M1 are a byte, and a row starts with one. */
-static clmoe_status check_nibbles(const clmoe_tensor *tensor, uint64_t columns, const char *name, clmoe_error *error) {
-    if (tensor->format != CLMOE_F4_E2M1) return CLMOE_OK;
-    REQUIRE(columns % 2 == 0, error, name, "%s has %llu in_features, expected an even number with CLMOE_F4_E2M1", name,
-            (unsigned long long)columns);
-    REQUIRE(tensor->row_stride % 2 == 0, error, name, "%s.row_stride is %llu, expected an even number with CLMOE_F4_E2M1",
-            name, (unsigned long long)tensor->row_stride);
-    REQUIRE(tensor->expert_stride % 2 == 0, error, name,
-            "%s.expert_stride is %llu, expected an even number with CLMOE_F4_E2M1", name,
-            (unsigned long long)tensor->expert_stride);
+/* Elements that share bytes stay together: a row starts with the first of a block (of CLMOE_F4_E2M1: with an even one). */
+static clmoe_status check_blocks(const clmoe_tensor *tensor, uint64_t columns, const char *name, clmoe_error *error) {
+    const uint32_t values = clmoe__format_values(tensor->format);
+    const struct {
+        const char *what;
+        uint64_t elements;
+    } all[] = {{" has in_features", columns}, {".row_stride is", tensor->row_stride}, {".expert_stride is", tensor->expert_stride}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        REQUIRE(all[i].elements % values == 0, error, name, "%s%s %llu, expected a multiple of %u with format %s", name,
+                all[i].what, (unsigned long long)all[i].elements, values, clmoe__format_name(tensor->format));
     return CLMOE_OK;
-}
-
-/* Bytes of `elements` of a format; a half byte counts as one. */
-static uint64_t bytes_of(uint32_t format, uint64_t elements) {
-    return format == CLMOE_F4_E2M1 ? elements / 2 + elements % 2 : clmoe__mul(elements, clmoe__format_bits(format) / 8);
 }
 
 /* Where a tensor or its scales come from. */
@@ -69,8 +64,7 @@ static int count_sources(const sources *s) {
 /* Lists have no holes, buffers are large enough; `bytes` of one expert, `all` of all in one place. */
 static clmoe_status check_memory(const clmoe_context *context, const sources *s, uint32_t experts, uint64_t bytes,
                                  uint64_t all, const char *name, clmoe_error *error) {
-    const uint32_t bits = clmoe__format_bits(s->format);
-    const size_t size = bits < 8 ? 1 : bits / 8;
+    const size_t size = clmoe__format_is_wide(s->format) ? clmoe__format_bytes(s->format) : 1;
     for (uint32_t e = 0; s->host_list != NULL && e < experts; e++)
         REQUIRE(s->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
     for (uint32_t e = 0; s->buffer_list != NULL && e < experts; e++)
@@ -84,7 +78,7 @@ static clmoe_status check_scales(const clmoe_context *context, const clmoe_tenso
                                  uint64_t rows, uint64_t columns, const char *name, clmoe_error *error) {
     const clmoe_scales *s = tensor->scales;
     if (s == NULL) return CLMOE_OK;
-    REQUIRE(clmoe__format_bits(tensor->format) < 16, error, name,
+    REQUIRE(tensor->format == CLMOE_F8_E4M3 || tensor->format == CLMOE_F4_E2M1, error, name,
             "%s.scales is given, but %s.format is %u: only CLMOE_F8_E4M3 and CLMOE_F4_E2M1 have scales", name, name,
             tensor->format);
     REQUIRE((s->format >= CLMOE_F32 && s->format <= CLMOE_BF16) || s->format == CLMOE_F8_E8M0, error, name,
@@ -96,19 +90,20 @@ static clmoe_status check_scales(const clmoe_context *context, const clmoe_tenso
     REQUIRE(count_sources(&from) == 1, error, name,
             "%s.scales has %d sources: set one of host, host_list, buffer and buffer_list", name, count_sources(&from));
     const uint64_t count = clmoe__mul(clmoe__div_up(rows, s->block_rows), clmoe__div_up(columns, s->block_columns));
-    const uint64_t bytes = bytes_of(s->format, count);
+    const uint64_t bytes = clmoe__format_span(s->format, count);
     return check_memory(context, &from, experts, bytes, clmoe__mul(experts, bytes), name, error);
 }
 
 static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, const char *name, clmoe_error *error) {
-    const int is_wide = tensor->format >= CLMOE_F32 && tensor->format <= CLMOE_BF16;
+    const int is_wide = clmoe__format_is_wide(tensor->format), is_block = clmoe__format_is_block(tensor->format);
     const int is_narrow = tensor->format == CLMOE_F8_E4M3 || tensor->format == CLMOE_F4_E2M1;
-    REQUIRE(is_wide || (is_matrix && is_narrow), error, name, "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s", name,
-            tensor->format, is_matrix ? ", CLMOE_BF16, CLMOE_F8_E4M3 or CLMOE_F4_E2M1" : " or CLMOE_BF16");
+    REQUIRE(is_wide || (is_matrix && (is_narrow || is_block)), error, name, "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s",
+            name, tensor->format,
+            is_matrix ? ", CLMOE_BF16, CLMOE_F8_E4M3, CLMOE_F4_E2M1 or a block format" : " or CLMOE_BF16");
     REQUIRE(tensor->layout <= CLMOE_IN_OUT, error, name, "%s.layout is %u, expected CLMOE_OUT_IN or CLMOE_IN_OUT", name,
             tensor->layout);
     REQUIRE(is_wide || tensor->layout == CLMOE_OUT_IN, error, name,
-            "%s.layout is CLMOE_IN_OUT, expected CLMOE_OUT_IN with CLMOE_F8_E4M3 and CLMOE_F4_E2M1", name);
+            "%s.layout is CLMOE_IN_OUT, expected CLMOE_OUT_IN with format %s", name, clmoe__format_name(tensor->format));
     return CLMOE_OK;
 }
 
@@ -127,12 +122,12 @@ static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tens
             experts, (unsigned long long)rows, (unsigned long long)columns);
     const stored_rows stored = rows_of(tensor, rows, columns);
     TRY(check_strides(tensor, stored, name, error));
-    TRY(check_nibbles(tensor, columns, name, error));
+    TRY(check_blocks(tensor, columns, name, error));
     TRY(check_scales(context, tensor, experts, rows, columns, name, error));
     const uint64_t span = rows_span(stored);
     const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
     const uint64_t all = clmoe__add(clmoe__mul(experts - 1, step), span);
-    return check_memory(context, &from, experts, bytes_of(tensor->format, span), bytes_of(tensor->format, all), name,
+    return check_memory(context, &from, experts, clmoe__format_span(tensor->format, span), clmoe__format_span(tensor->format, all), name,
                         error);
 }
 

@@ -69,9 +69,11 @@ static clmoe_status check_router(const clmoe_context *context, const clmoe_weigh
 static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
     const uint32_t h = desc->hidden_size;
     REQUIRE(h >= 1 && h <= MAX_FEATURES, error, "hidden_size", "hidden_size is %u, expected 1..%u", h, MAX_FEATURES);
-    REQUIRE(desc->format <= CLMOE_BF16, error, "format", "format is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16",
+    REQUIRE(desc->format == CLMOE_FORMAT_NONE || clmoe__format_is_wide(desc->format) ||
+                clmoe__format_is_kept_block(desc->format),
+            error, "format", "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16 or CLMOE_Q8_0 to CLMOE_NVFP4",
             desc->format);
-    REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_BF16, error, "arithmetic", "arithmetic is %u, expected 0..2",
+    REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);
     TRY(check_latent(context, desc, error));
     TRY(check_ffn(context, &desc->experts, desc->latent_size != 0 ? desc->latent_size : h, "experts", &expert_names,
@@ -89,67 +91,31 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
     return check_router(context, desc, error);
 }
 
-/* A matrix as the experts' are kept; its features are to be set. */
-static clmoe__matrix experts_shape(const clmoe_weights *weights, uint32_t groups) {
-    return (clmoe__matrix){
-        .groups = groups, .format = weights->format, .arithmetic = weights->arithmetic, .lanes = weights->choice.lanes};
-}
-
-static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_weights *weights, const clmoe_ffn *from, uint32_t size,
-                             const clmoe__matrix_names *up, const clmoe__matrix_names *down, clmoe__ffn *ffn,
-                             clmoe_error *error) {
-    const uint32_t i = from->intermediate_size;
-    ffn->num_experts = from->num_experts;
-    ffn->intermediate_size = i;
-    ffn->gated = (int)from->gated;
-    ffn->up = ffn->down = experts_shape(weights, from->num_experts);
-    ffn->up.in_features = ffn->down.out_features = size;
-    ffn->up.out_features = ffn->down.in_features = i;
-    ffn->up.gated = ffn->gated;
+static clmoe_status pack_ffn(clmoe__packer *packer, const clmoe_ffn *from, const clmoe__matrix_names *up,
+                             const clmoe__matrix_names *down, clmoe__ffn *ffn, clmoe_error *error) {
     TRY(clmoe__projection_create(packer, &ffn->up, from->gate_up, &from->gate, &from->up, &from->gate_bias,
                                  &from->up_bias, up, error));
     return clmoe__projection_create(packer, &ffn->down, 0, &absent, &from->down, &absent, &from->down_bias, down,
                                     error);
 }
 
-static clmoe_status pack_latent(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
-                                clmoe_error *error) {
-    clmoe__matrix *in = &weights->latent_in, *out = &weights->latent_out;
-    *in = *out = experts_shape(weights, 1);
-    in->in_features = out->out_features = weights->hidden_size;
-    in->out_features = out->in_features = weights->latent_size;
-    TRY(clmoe__projection_create(packer, in, 0, &absent, &desc->latent_in, &absent, &absent, &latent_in_names, error));
-    return clmoe__projection_create(packer, out, 0, &absent, &desc->latent_out, &absent, &absent, &latent_out_names,
-                                    error);
-}
-
-static clmoe_status pack_router(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
-                                clmoe_error *error) {
-    char refused[512];
-    TRY(clmoe__gemm_choose(weights->context, CLMOE_F32, CLMOE_ARITHMETIC_F32, &weights->router_choice, refused,
-                           sizeof refused, error));
-    weights->router = (clmoe__matrix){.groups = 1,
-                                      .in_features = desc->hidden_size,
-                                      .out_features = desc->num_classes,
-                                      .format = CLMOE_F32,
-                                      .arithmetic = CLMOE_ARITHMETIC_F32,
-                                      .lanes = weights->router_choice.lanes};
-    TRY(clmoe__projection_create(packer, &weights->router, 0, &absent, &desc->router, &absent, &desc->router_bias,
-                                 &router_names, error));
-    weights->has_router = 1;
-    return CLMOE_OK;
+/* A matrix without gate; a tensor that is absent makes none. */
+static clmoe_status pack_plain(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe_tensor *tensor,
+                               const clmoe_tensor *bias, const clmoe__matrix_names *names, clmoe_error *error) {
+    if (!clmoe__tensor_present(tensor)) return CLMOE_OK;
+    return clmoe__projection_create(packer, matrix, 0, &absent, tensor, &absent, bias, names, error);
 }
 
 static clmoe_status pack_with(clmoe__packer *packer, clmoe_weights *weights, const clmoe_weights_desc *desc,
                               clmoe_error *error) {
-    const clmoe_ffn *shared = &desc->shared;
-    TRY(pack_ffn(packer, weights, &desc->experts, weights->experts_size, &expert_names, &expert_down_names,
-                 &weights->experts, error));
-    if (weights->latent_size != 0) TRY(pack_latent(packer, weights, desc, error));
-    if (shared->intermediate_size != 0)
-        TRY(pack_ffn(packer, weights, shared, weights->hidden_size, &shared_names, &shared_down_names, &weights->shared,
-                     error));
-    return clmoe__tensor_present(&desc->router) ? pack_router(packer, weights, desc, error) : CLMOE_OK;
+    TRY(pack_ffn(packer, &desc->experts, &expert_names, &expert_down_names, &weights->experts, error));
+    TRY(pack_plain(packer, &weights->latent_in, &desc->latent_in, &absent, &latent_in_names, error));
+    TRY(pack_plain(packer, &weights->latent_out, &desc->latent_out, &absent, &latent_out_names, error));
+    if (desc->shared.intermediate_size != 0)
+        TRY(pack_ffn(packer, &desc->shared, &shared_names, &shared_down_names, &weights->shared, error));
+    TRY(pack_plain(packer, &weights->router, &desc->router, &desc->router_bias, &router_names, error));
+    weights->has_router = clmoe__tensor_present(&desc->router);
+    return CLMOE_OK;
 }
 
 static clmoe_status pack_matrices(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
@@ -166,14 +132,7 @@ static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc,
     weights->latent_size = desc->latent_size;
     weights->experts_size = desc->latent_size != 0 ? desc->latent_size : desc->hidden_size;
     weights->num_classes = desc->num_classes;
-    weights->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : clmoe__kept_format(desc->experts.up.format);
-    weights->arithmetic = desc->arithmetic;
-    if (weights->arithmetic == CLMOE_ARITHMETIC_BF16 && weights->format != CLMOE_BF16)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic",
-                           "bf16 arithmetic needs weights in CLMOE_BF16, format is %u", weights->format);
-    TRY(clmoe__arithmetic_choose(context, weights->format, &weights->arithmetic, error));
-    TRY(clmoe__gemm_choose(context, weights->format, weights->arithmetic, &weights->choice, weights->refused,
-                           sizeof weights->refused, error));
+    TRY(clmoe__weights_plan(weights, desc, error));
     TRY(pack_matrices(weights, desc, error));
     TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias,
                              error));

@@ -9,24 +9,28 @@ typedef struct clmoe__ffn {
     uint32_t num_experts, intermediate_size;
     int gated;
     clmoe__matrix up, down;
+    clmoe__gemm_choice up_choice, down_choice; /* fixed here because they fix the layout */
 } clmoe__ffn;
 
 struct clmoe_weights {
     clmoe__counter references;
     clmoe_context *context;
-    uint32_t hidden_size, num_classes, format, arithmetic;
+    uint32_t hidden_size, num_classes;
     uint32_t latent_size;      /* 0: the experts see x itself */
     uint32_t experts_size;     /* features of an expert's input and output: latent_size, or else hidden_size */
-    clmoe__gemm_choice choice; /* of the experts, fixed here because it fixes the layout */
-    clmoe__gemm_choice router_choice;
-    char refused[512]; /* variants that were not chosen for the experts, and why */
+    char refused[512];         /* variants that were not chosen for experts.up, and why */
     clmoe__ffn experts, shared;
-    clmoe__matrix latent_in, latent_out; /* one group each, packed as the experts are */
+    clmoe__matrix latent_in, latent_out; /* one group each */
+    clmoe__gemm_choice latent_in_choice, latent_out_choice;
     int has_router;
     clmoe__matrix router; /* f32, one group of num_classes columns */
+    clmoe__gemm_choice router_choice;
     clmoe__vector select_bias, expert_scale, shared_gate, output_bias;
 };
 
 void clmoe__weights_retain(clmoe_weights *weights);
+
+/* Sets shape, format, arithmetic and choice of every matrix there is, from a checked description. (weights_plan.c) */
+clmoe_status clmoe__weights_plan(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* The tensors of a model, wherever they lie: one .safetensors file, or several and an index that says which tensor is
- * in which. Files are mapped, their headers read; no byte of data is touched. Calls safetensors.c, json.c and src/os.
+ * in which, or a GGUF model. Files are mapped, their headers read; no byte of data is touched. Calls safetensors.c,
+ * checkpoint_gguf.c, json.c and src/os.
  *
  * Index and files must agree: every tensor of the index is in the file that the index names. A tensor that the index
  * does not name does not exist for us, as for the library that defined the index, but one that two files hold is
@@ -8,38 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
+#include "gguf.h"
 #include "json.h"
-#include "os/os.h"
-#include "safetensors.h"
 
 #define SINGLE "model.safetensors"
 #define INDEX  "model.safetensors.index.json"
-
-typedef struct shard {
-    char *path; /* owned */
-    clmoe__file_map map;
-    clmoe__safetensors contents;
-} shard;
-
-struct clmoe__checkpoint {
-    char *path;    /* owned; the file, or the index */
-    shard *shards; /* [num_shards], in name order */
-    uint32_t num_shards;
-    clmoe__file_tensor *tensors; /* of all of them, in name order */
-    uint64_t count;
-};
 
 /* One line of the index. Both live with its JSON. */
 typedef struct entry {
     const char *tensor, *file;
 } entry;
 
-static clmoe_status no_memory(clmoe_error *error) {
+clmoe_status clmoe__checkpoint_no_memory(clmoe_error *error) {
     return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for the list of a model's tensors");
 }
 
-/* "folder/name", malloc'd; folder_length bytes of `folder` count. */
-static char *join(const char *folder, size_t folder_length, const char *name) {
+char *clmoe__path_join(const char *folder, size_t folder_length, const char *name) {
     const int slash = folder_length > 0 && folder[folder_length - 1] != '/';
     const size_t room = folder_length + strlen(name) + 2;
     char *const path = malloc(room);
@@ -47,7 +33,7 @@ static char *join(const char *folder, size_t folder_length, const char *name) {
     return path;
 }
 
-static clmoe_status open_shard(shard *one, const char *wanted_by, clmoe_error *error) {
+static clmoe_status open_shard(clmoe__shard *one, const char *wanted_by, clmoe_error *error) {
     const char *const wrong = clmoe__os_map_file(one->path, &one->map);
     if (wrong != NULL) {
         return clmoe__fail(error, CLMOE_INVALID_FILE, clmoe__path_name(one->path), "%s%s%s %s",
@@ -57,12 +43,11 @@ static clmoe_status open_shard(shard *one, const char *wanted_by, clmoe_error *e
     return clmoe__safetensors_parse(one->map.data, one->map.bytes, one->path, &one->contents, error);
 }
 
-/* One list of the tensors of all shards. */
-static clmoe_status merge(clmoe__checkpoint *checkpoint, clmoe_error *error) {
+clmoe_status clmoe__checkpoint_merge(clmoe__checkpoint *checkpoint, clmoe_error *error) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < checkpoint->num_shards; ++i) count += checkpoint->shards[i].contents.count;
     checkpoint->tensors = calloc((size_t)count + 1, sizeof *checkpoint->tensors);
-    if (checkpoint->tensors == NULL) return no_memory(error);
+    if (checkpoint->tensors == NULL) return clmoe__checkpoint_no_memory(error);
     for (uint32_t i = 0; i < checkpoint->num_shards; ++i) {
         clmoe__safetensors *const contents = &checkpoint->shards[i].contents;
         if (contents->count == 0) continue;
@@ -103,7 +88,7 @@ static clmoe_status read_entries(const json_t *map, const char *path, entry **en
     json_t *value;
     *count = json_object_size(map);
     *entries = calloc(*count, sizeof **entries);
-    if (*entries == NULL) return no_memory(error);
+    if (*entries == NULL) return clmoe__checkpoint_no_memory(error);
     entry *next = *entries;
     json_object_foreach((json_t *)map, key, value) {
         char name[120];
@@ -125,12 +110,12 @@ static clmoe_status open_shards(clmoe__checkpoint *checkpoint, entry *entries, s
     qsort(entries, count, sizeof *entries, order_by_file);
     for (size_t i = 0; i < count; ++i) files += i == 0 || strcmp(entries[i].file, entries[i - 1].file) != 0;
     checkpoint->shards = calloc(files, sizeof *checkpoint->shards);
-    if (checkpoint->shards == NULL) return no_memory(error);
+    if (checkpoint->shards == NULL) return clmoe__checkpoint_no_memory(error);
     for (size_t i = 0; i < count; ++i) {
         if (i > 0 && strcmp(entries[i].file, entries[i - 1].file) == 0) continue;
-        shard *const one = &checkpoint->shards[checkpoint->num_shards];
-        one->path = join(checkpoint->path, folder, entries[i].file);
-        if (one->path == NULL) return no_memory(error);
+        clmoe__shard *const one = &checkpoint->shards[checkpoint->num_shards];
+        one->path = clmoe__path_join(checkpoint->path, folder, entries[i].file);
+        if (one->path == NULL) return clmoe__checkpoint_no_memory(error);
         ++checkpoint->num_shards;
         TRY(open_shard(one, checkpoint->path, error));
     }
@@ -170,7 +155,7 @@ static clmoe_status open_listed(clmoe__checkpoint *checkpoint, const json_t *ind
     }
     clmoe_status status = read_entries(map, checkpoint->path, &entries, &count, error);
     if (status == CLMOE_OK) status = open_shards(checkpoint, entries, count, error);
-    if (status == CLMOE_OK) status = merge(checkpoint, error);
+    if (status == CLMOE_OK) status = clmoe__checkpoint_merge(checkpoint, error);
     if (status == CLMOE_OK) status = match(checkpoint, entries, count, error);
     free(entries);
     return status;
@@ -186,50 +171,86 @@ static clmoe_status open_index(clmoe__checkpoint *checkpoint, clmoe_error *error
 
 static clmoe_status open_single(clmoe__checkpoint *checkpoint, clmoe_error *error) {
     checkpoint->shards = calloc(1, sizeof *checkpoint->shards);
-    char *const path = join("", 0, checkpoint->path);
+    char *const path = clmoe__path_join("", 0, checkpoint->path);
     if (checkpoint->shards == NULL || path == NULL) {
         free(path);
-        return no_memory(error);
+        return clmoe__checkpoint_no_memory(error);
     }
     checkpoint->shards[0].path = path;
     checkpoint->num_shards = 1;
     TRY(open_shard(checkpoint->shards, NULL, error));
-    return merge(checkpoint, error);
+    return clmoe__checkpoint_merge(checkpoint, error);
 }
 
 /* ----------------------------------------------------------------------------------------- what others call */
 
-/* The file or index that `path` leads to, malloc'd. */
-static clmoe_status resolve(const char *path, char **found, clmoe_error *error) {
-    if (!clmoe__os_is_folder(path)) {
-        *found = join("", 0, path);
-        return *found != NULL ? CLMOE_OK : no_memory(error);
-    }
+int clmoe__ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), wanted = strlen(end);
+    return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
+/* The safetensors file or index in a folder, malloc'd; NULL without failure if there is none. */
+static clmoe_status resolve_safetensors(const char *folder, char **found, clmoe_error *error) {
     static const char *const names[] = {SINGLE, INDEX}; /* in the order in which the hub's own code looks for them */
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
-        *found = join(path, strlen(path), names[i]);
-        if (*found == NULL) return no_memory(error);
+        *found = clmoe__path_join(folder, strlen(folder), names[i]);
+        if (*found == NULL) return clmoe__checkpoint_no_memory(error);
         if (clmoe__os_exists(*found)) return CLMOE_OK;
         free(*found);
     }
     *found = NULL;
-    return clmoe__fail(error, CLMOE_INVALID_FILE, SINGLE, "%s holds neither " SINGLE " nor " INDEX,
+    return CLMOE_OK;
+}
+
+/* The file or index that `path` leads to, malloc'd. */
+static clmoe_status resolve(const char *path, char **found, clmoe_error *error) {
+    if (!clmoe__os_is_folder(path)) {
+        *found = clmoe__path_join("", 0, path);
+        return *found != NULL ? CLMOE_OK : clmoe__checkpoint_no_memory(error);
+    }
+    TRY(resolve_safetensors(path, found, error));
+    if (*found == NULL) TRY(clmoe__gguf_in_folder(path, found, error));
+    if (*found != NULL) return CLMOE_OK;
+    return clmoe__fail(error, CLMOE_INVALID_FILE, SINGLE, "%s holds neither " SINGLE " nor " INDEX ", nor a .gguf file",
                        clmoe__path_end(path));
 }
 
-static int ends_with(const char *text, const char *end) {
-    const size_t length = strlen(text), wanted = strlen(end);
-    return length >= wanted && strcmp(text + length - wanted, end) == 0;
+/* By its name, else by its first bytes: some programs keep GGUF files under names without an end. */
+static int is_gguf_file(const char *path) {
+    clmoe__file_map map;
+    if (clmoe__ends_with(path, ".gguf")) return 1;
+    if (clmoe__ends_with(path, ".json") || clmoe__ends_with(path, ".safetensors")) return 0;
+    if (clmoe__os_map_file(path, &map) != NULL) return 0;
+    const int is = clmoe__gguf_magic(map.data, map.bytes);
+    clmoe__os_unmap_file(&map);
+    return is;
+}
+
+int clmoe__checkpoint_is_gguf(const char *path) {
+    char *found = NULL;
+    if (!clmoe__os_is_folder(path)) return is_gguf_file(path);
+    if (resolve_safetensors(path, &found, NULL) == CLMOE_OK && found == NULL) {
+        const clmoe_status status = clmoe__gguf_in_folder(path, &found, NULL);
+        const int is = status != CLMOE_OK || found != NULL; /* several, say: opening tells */
+        free(found);
+        return is;
+    }
+    free(found);
+    return 0;
+}
+
+static clmoe_status open_resolved(clmoe__checkpoint *checkpoint, clmoe_error *error) {
+    if (clmoe__ends_with(checkpoint->path, ".json")) return open_index(checkpoint, error);
+    if (is_gguf_file(checkpoint->path)) return clmoe__checkpoint_open_gguf(checkpoint, error);
+    return open_single(checkpoint, error);
 }
 
 clmoe_status clmoe__checkpoint_open(const char *path, clmoe__checkpoint **out, clmoe_error *error) {
     *out = NULL;
     clmoe__checkpoint *const checkpoint = calloc(1, sizeof *checkpoint);
-    if (checkpoint == NULL) return no_memory(error);
+    if (checkpoint == NULL) return clmoe__checkpoint_no_memory(error);
     clmoe_status status = resolve(path, &checkpoint->path, error);
-    if (status == CLMOE_OK) {
-        status = ends_with(checkpoint->path, ".json") ? open_index(checkpoint, error) : open_single(checkpoint, error);
-    }
+    if (status == CLMOE_OK) status = open_resolved(checkpoint, error);
     if (status != CLMOE_OK) {
         clmoe__checkpoint_close(checkpoint);
         return status;
@@ -248,6 +269,7 @@ void clmoe__checkpoint_close(clmoe__checkpoint *checkpoint) {
     free(checkpoint->shards);
     free(checkpoint->tensors);
     free(checkpoint->path);
+    json_decref(checkpoint->metadata);
     free(checkpoint);
 }
 
@@ -272,3 +294,5 @@ uint64_t clmoe__checkpoint_bytes(const clmoe__checkpoint *checkpoint) {
 }
 
 const char *clmoe__checkpoint_path(const clmoe__checkpoint *checkpoint) { return checkpoint->path; }
+
+json_t *clmoe__checkpoint_metadata(const clmoe__checkpoint *checkpoint) { return checkpoint->metadata; }

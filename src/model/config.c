@@ -1,4 +1,4 @@
-/* From config.json and a family's row to the sizes and the rule of every layer. Calls json, families and the core's
+/* From config.json, or the metadata of a GGUF file, and a family's row to the sizes and the rule of every layer. Calls json, families and the core's
  * description of routing. */
 #include "config.h"
 
@@ -18,8 +18,7 @@ const char *clmoe__word_next(const char *words) {
 }
 
 static void full_key(const clmoe__config *config, const char *keys, char full[CLMOE__KEY_ROOM]) {
-    (void)snprintf(full, CLMOE__KEY_ROOM, "%s%.*s", config->text != config->root ? "text_config." : "",
-                   (int)clmoe__word_length(keys), keys);
+    (void)snprintf(full, CLMOE__KEY_ROOM, "%s%.*s", config->prefix, (int)clmoe__word_length(keys), keys);
 }
 
 /* 1 if what stands under the path is null, and not absent. */
@@ -107,17 +106,23 @@ static clmoe_status shared_size(const clmoe__config *config, clmoe__layer_config
     return CLMOE_OK;
 }
 
+/* Does the row name it, and is it there where it need not be? */
+static int has_tensor(const clmoe__config *config, const char *pattern, uint32_t layer) {
+    return pattern != NULL && (!config->family->optional_bias || clmoe__config_tensor(config, pattern, layer));
+}
+
 clmoe_status clmoe__config_layer(const clmoe__config *config, uint32_t layer, clmoe__layer_config *out,
                                  clmoe_error *error) {
     const clmoe__family *f = config->family;
-    *out = (clmoe__layer_config){.has_select_bias = f->select_bias != NULL};
+    *out = (clmoe__layer_config){.has_select_bias = has_tensor(config, f->select_bias, layer)};
     clmoe_layer_desc_default(&out->desc, sizeof out->desc);
     clmoe_routing *r = &out->desc.routing;
     TRY(required(config, f->hidden != NULL ? f->hidden : "hidden_size", 0, layer, 1, CLMOE__MAX_FEATURES,
                  &out->hidden_size, error));
     TRY(required(config, f->experts, f->per_layer, layer, 1, CLMOE__MAX_EXPERTS, &r->num_experts, error));
     TRY(required(config, f->top_k, f->per_layer, layer, 1, CLMOE__MAX_EXPERTS, &r->top_k, error));
-    TRY(required(config, f->intermediate, 0, layer, 1, CLMOE__MAX_FEATURES, &out->intermediate_size, error));
+    TRY(required(config, f->intermediate, f->per_layer == 2, layer, 1, CLMOE__MAX_FEATURES, &out->intermediate_size,
+                 error));
     TRY(shared_size(config, out, error));
     if (f->latent != NULL)
         TRY(clmoe__config_u32(config, f->latent, 1, CLMOE__MAX_FEATURES, &out->latent_size, NULL, error));
@@ -127,15 +132,17 @@ clmoe_status clmoe__config_layer(const clmoe__config *config, uint32_t layer, cl
 
 /* ------------------------------------------------------------------------------------------------ family */
 
-static clmoe_status unknown(const clmoe__config *config, const char *key, const char *type, clmoe_error *error) {
-    char names[2048] = "known model types:";
-    size_t used = strlen(names);
+/* The names that there are go into the error's log. */
+static clmoe_status unknown(const clmoe__config *config, const char *key, const char *what,
+                            const char *(*name_of)(uint32_t i), clmoe_error *error) {
+    char names[2048];
+    size_t used = (size_t)snprintf(names, sizeof names, "known %s:", what);
     const char *name;
-    for (uint32_t i = 0; (name = clmoe_model_type_name(i)) != NULL && used + strlen(name) + 2 < sizeof names; i++)
+    for (uint32_t i = 0; (name = name_of(i)) != NULL && used + strlen(name) + 2 < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, " %s", name);
     (void)clmoe__fail(error, CLMOE_UNSUPPORTED, key,
-                      "%s: %s is \"%.60s\", expected one of clmoe_model_type_name(); the error's log lists them",
-                      clmoe__path_end(config->path), key, type);
+                      "%s: %s is \"%.60s\", expected one of the known %s; the error's log lists them",
+                      clmoe__path_end(config->path), key, config->model_type, what);
     clmoe__error_log(error, names);
     return CLMOE_UNSUPPORTED;
 }
@@ -145,13 +152,12 @@ static clmoe_status find_family(clmoe__config *config, clmoe_error *error) {
     const json_t *text = NULL;
     const char *type = NULL, *key = "model_type";
     int has_text = 0;
-    config->text = config->root;
     TRY(clmoe__json_object(config->root, "text_config", config->path, &text, &has_text, error));
     TRY(clmoe__json_string(config->root, "model_type", config->path, &type, NULL, error));
     if (has_text) {
         const char *inner = NULL;
         TRY(clmoe__json_string(config->root, "text_config.model_type", config->path, &inner, NULL, error));
-        config->text = text;
+        (void)snprintf(config->prefix, sizeof config->prefix, "text_config.");
         if (inner != NULL) {
             type = inner;
             key = "text_config.model_type";
@@ -160,12 +166,23 @@ static clmoe_status find_family(clmoe__config *config, clmoe_error *error) {
     if (type == NULL) return clmoe__json_missing("model_type", config->path, "a string", error);
     config->model_type = type;
     config->family = clmoe__family_find(type);
-    return config->family != NULL ? CLMOE_OK : unknown(config, key, type, error);
+    return config->family != NULL ? CLMOE_OK : unknown(config, key, "model types", clmoe_model_type_name, error);
+}
+
+static clmoe_status find_architecture(clmoe__config *config, clmoe_error *error) {
+    static const char key[] = "general.architecture";
+    const char *name = NULL;
+    TRY(clmoe__json_string(config->root, key, config->path, &name, NULL, error));
+    if (name == NULL) return clmoe__json_missing(key, config->path, "a string", error);
+    config->model_type = name;
+    config->family = clmoe__gguf_family_find(name);
+    (void)snprintf(config->prefix, sizeof config->prefix, "%s.", name);
+    return config->family != NULL ? CLMOE_OK : unknown(config, key, "architectures", clmoe__gguf_architecture, error);
 }
 
 /* A family that may have no experts at all, and has none here. */
 static clmoe_status has_experts(const clmoe__config *config, int *yes, clmoe_error *error) {
-    uint32_t experts = 1;
+    uint32_t experts = config->family->may_lack_experts != 2;
     if (config->family->may_lack_experts)
         TRY(clmoe__config_u32(config, config->family->experts, 0, CLMOE__MAX_EXPERTS, &experts, NULL, error));
     *yes = experts != 0;
@@ -174,7 +191,6 @@ static clmoe_status has_experts(const clmoe__config *config, int *yes, clmoe_err
 
 static clmoe_status fill(clmoe__config *config, clmoe_error *error) {
     int experts;
-    TRY(find_family(config, error));
     TRY(has_experts(config, &experts, error));
     TRY(clmoe__config_find_layers(config, error));
     if (!experts) config->num_moe_layers = 0;
@@ -188,7 +204,17 @@ static clmoe_status fill(clmoe__config *config, clmoe_error *error) {
 
 clmoe_status clmoe__config_create(json_t *root, const char *path, clmoe__config *config, clmoe_error *error) {
     *config = (clmoe__config){.root = root, .path = path};
-    const clmoe_status status = fill(config, error);
+    clmoe_status status = find_family(config, error);
+    if (status == CLMOE_OK) status = fill(config, error);
+    if (status != CLMOE_OK) clmoe__config_destroy(config);
+    return status;
+}
+
+clmoe_status clmoe__config_create_gguf(json_t *metadata, const char *path, const clmoe__checkpoint *tensors,
+                                       clmoe__config *config, clmoe_error *error) {
+    *config = (clmoe__config){.root = json_incref(metadata), .path = path, .tensors = tensors};
+    clmoe_status status = find_architecture(config, error);
+    if (status == CLMOE_OK) status = fill(config, error);
     if (status != CLMOE_OK) clmoe__config_destroy(config);
     return status;
 }

@@ -21,6 +21,9 @@ const json_t *clmoe__config_get(const clmoe__config *config, const char *keys);
 clmoe_status clmoe__config_u32(const clmoe__config *config, const char *keys, uint32_t low, uint32_t high,
                                uint32_t *value, int *found, clmoe_error *error);
 
+/* Is there, in a GGUF file, the tensor of a layer that the row names so? (config_layers.c) */
+int clmoe__config_tensor(const clmoe__config *config, const char *pattern, uint32_t layer);
+
 /* "a|b": the length of what stands before the next '|', and how to go on. */
 size_t clmoe__word_length(const char *words);
 const char *clmoe__word_next(const char *words); /* NULL behind the last */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "model_layer.h"
 
 #define TYPES_KEY "mlp_layer_types"
 
@@ -101,10 +102,10 @@ static clmoe_status rule_listed(layer_mask *mask, const clmoe__layers_rule *rule
 
 static clmoe_status rule_range(layer_mask *mask, const clmoe__layers_rule *rule, clmoe_error *error) {
     uint32_t step = rule->x, first = rule->y, last = mask->count - 1;
-    const json_t *end = clmoe__config_get(mask->config, rule->d);
+    const json_t *end = rule->d != NULL ? clmoe__config_get(mask->config, rule->d) : NULL;
     TRY(clmoe__config_u32(mask->config, rule->a, 1, CLMOE__MAX_LAYERS, &step, NULL, error));
     TRY(clmoe__config_u32(mask->config, rule->c, 0, CLMOE__MAX_LAYERS - 1, &first, NULL, error));
-    if (!json_is_integer(end) || json_integer_value(end) != -1)
+    if (rule->d != NULL && (!json_is_integer(end) || json_integer_value(end) != -1))
         TRY(clmoe__config_u32(mask->config, rule->d, 0, CLMOE__MAX_LAYERS - 1, &last, NULL, error));
     for (uint32_t l = 0; l < mask->count; l++) mask->is[l] = (l + 1) % step == 0 && l >= first && l <= last;
     return CLMOE_OK;
@@ -143,6 +144,18 @@ static clmoe_status rule_blocks(layer_mask *mask, const clmoe__layers_rule *rule
     return CLMOE_OK;
 }
 
+int clmoe__config_tensor(const clmoe__config *config, const char *pattern, uint32_t layer) {
+    char name[CLMOE__NAME_ROOM];
+    if (config->tensors == NULL) return 0;
+    clmoe__tensor_name(name, config->family->prefixes[0], pattern, "", layer, 0);
+    return clmoe__checkpoint_find(config->tensors, name) != NULL;
+}
+
+static void mark_routed(layer_mask *mask) {
+    for (uint32_t l = 0; l < mask->count; l++)
+        mask->is[l] = (unsigned char)clmoe__config_tensor(mask->config, mask->config->family->router, l);
+}
+
 /* mlp_layer_types, a word for each layer. */
 static clmoe_status rule_types(layer_mask *mask, const char *words, const json_t *list, clmoe_error *error) {
     char full[CLMOE__KEY_ROOM], expected[64];
@@ -175,11 +188,21 @@ static clmoe_status apply(layer_mask *mask, clmoe_error *error) {
         case CLMOE__RANGE: return rule_range(mask, rule, error);
         case CLMOE__TEXT: return rule_text(mask, rule, error);
         case CLMOE__BLOCKS: return rule_blocks(mask, rule, error);
+        case CLMOE__ROUTED: mark_routed(mask); return CLMOE_OK;
     }
     return CLMOE_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------- count */
+
+/* Layers that guess further tokens stand behind the model's own and are no part of its forward pass. */
+static clmoe_status drop_extra(clmoe__config *config, clmoe_error *error) {
+    uint32_t extra = 0;
+    if (config->family->extra_layers == NULL) return CLMOE_OK;
+    TRY(clmoe__config_u32(config, config->family->extra_layers, 0, config->num_layers - 1, &extra, NULL, error));
+    config->num_layers -= extra;
+    return CLMOE_OK;
+}
 
 /* The number of layers: a key, or the length of a list that has one entry a layer. */
 static clmoe_status count_layers(clmoe__config *config, clmoe_error *error) {
@@ -191,9 +214,8 @@ static clmoe_status count_layers(clmoe__config *config, clmoe_error *error) {
     if (f->rule.kind != CLMOE__BLOCKS) {
         const char *keys = f->layers != NULL ? f->layers : "num_hidden_layers";
         TRY(clmoe__config_u32(config, keys, 1, CLMOE__MAX_LAYERS, &config->num_layers, &found, error));
-        return found ? CLMOE_OK
-                     : clmoe__json_missing(clmoe__config_key(config, keys, full), config->path, "the number of layers",
-                                           error);
+        if (found) return drop_extra(config, error);
+        return clmoe__json_missing(clmoe__config_key(config, keys, full), config->path, "the number of layers", error);
     }
     TRY(list_of(config, f->rule.a, full, &list, error));
     if (list == NULL) {

@@ -32,6 +32,7 @@ static const number_kind number_kinds[] = {
     {CLMOE__UP_OFFSET, REAL, 0, 0, 0, AT(activation.up_offset)},
     {CLMOE__N_GROUP, COUNT, 1, CLMOE__MAX_EXPERTS, 0, AT(routing.n_group)},
     {CLMOE__TOPK_GROUP, COUNT, 1, CLMOE__MAX_EXPERTS, 1, AT(routing.topk_group)},
+    {CLMOE__GROUP_SCORE, COUNT, 0, CLMOE_GROUP_TOP2_SUM, 0, AT(routing.group_score)},
     {CLMOE__ZERO_EXPERTS, COUNT, 0, CLMOE__MAX_EXPERTS - 1, 0, AT(routing.zero_experts)},
     {CLMOE__NORMALIZE, FLAG, 0, 1, 0, AT(routing.normalize)}, /* NORM_NONE, NORM_SUM */
 };
@@ -56,6 +57,11 @@ typedef struct target {
     uint32_t layer;
 } target;
 
+static int is_zero(const clmoe__config *config, const char *key) {
+    const json_t *const found = clmoe__config_get(config, key);
+    return json_is_number(found) && !(json_number_value(found) < 0) && !(json_number_value(found) > 0);
+}
+
 static clmoe_status set_number(target *t, const clmoe__setting *s, clmoe_error *error) {
     const number_kind *kind = number_kinds;
     while (kind->kind != s->kind) kind++; /* every kind that gets here has a row */
@@ -64,8 +70,9 @@ static clmoe_status set_number(target *t, const clmoe__setting *s, clmoe_error *
     const char *path = t->config->path;
     if (s->key != NULL) {
         const char *key = clmoe__config_key(t->config, s->key, full);
-        if (clmoe__config_null(t->config, s->key)) value = kind->null;
-        if (kind->type == REAL) {
+        if (clmoe__config_null(t->config, s->key) || (s->zero_is_null && is_zero(t->config, s->key))) {
+            value = kind->null;
+        } else if (kind->type == REAL) {
             TRY(clmoe__json_double(t->config->root, key, path, kind->low, kind->high, &value, NULL, error));
         } else if (kind->type == COUNT) {
             uint32_t count = (uint32_t)value;
@@ -113,9 +120,15 @@ static clmoe_status set_limits(target *t, const clmoe__setting *s, float *limit,
 
 /* The alternative of "word=meaning|word=meaning" that the configuration has, else the first. */
 static clmoe_status choose(target *t, const clmoe__setting *s, const char **chosen, clmoe_error *error) {
-    char full[CLMOE__KEY_ROOM], expected[100] = "";
+    char full[CLMOE__KEY_ROOM], expected[100] = "", number[24];
     const char *key = clmoe__config_key(t->config, s->key, full), *word = NULL;
-    TRY(clmoe__json_string(t->config->root, key, t->config->path, &word, NULL, error));
+    const json_t *const found = clmoe__json_get(t->config->root, key);
+    if (json_is_integer(found)) {
+        (void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(found));
+        word = number;
+    } else {
+        TRY(clmoe__json_string(t->config->root, key, t->config->path, &word, NULL, error));
+    }
     *chosen = s->text;
     if (word == NULL) return CLMOE_OK;
     size_t used = 0;
@@ -126,7 +139,7 @@ static clmoe_status choose(target *t, const clmoe__setting *s, const char **chos
         used += (size_t)snprintf(expected + used, sizeof expected - used, "%s\"%.*s\"", used != 0 ? " or " : "",
                                  (int)length, one);
     }
-    return clmoe__json_wrong(clmoe__json_get(t->config->root, key), key, t->config->path, expected, error);
+    return clmoe__json_wrong(found, key, t->config->path, expected, error);
 }
 
 static clmoe_status set_preset(target *t, const clmoe__setting *s, char preset[64], clmoe_error *error) {
@@ -142,8 +155,11 @@ static clmoe_status set_preset(target *t, const clmoe__setting *s, char preset[6
 static clmoe_status set_activation(target *t, const clmoe__setting *s, clmoe_error *error) {
     enum { WORDS = sizeof activation_words / sizeof *activation_words };
     char full[CLMOE__KEY_ROOM], expected[160] = "one of";
-    const char *key = clmoe__config_key(t->config, s->key, full), *word = s->text;
-    TRY(clmoe__json_string(t->config->root, key, t->config->path, &word, NULL, error));
+    const char *key = NULL, *word = s->text;
+    if (s->key != NULL) {
+        key = clmoe__config_key(t->config, s->key, full);
+        TRY(clmoe__json_string(t->config->root, key, t->config->path, &word, NULL, error));
+    }
     size_t used = strlen(expected);
     for (size_t i = 0; i < WORDS; i++) {
         if (strcmp(word, activation_words[i].word) == 0) {
@@ -214,13 +230,13 @@ static clmoe_status check_sizes(const clmoe__config *config, const clmoe_routing
         return clmoe__fail(error, CLMOE_INVALID_FILE, key, "%s: %s is %u, expected 1..%u, the number of experts", file,
                            key, r->top_k, classes);
     if (r->n_group <= 1) return CLMOE_OK;
-    key = clmoe__config_key(config, "n_group", full);
+    key = clmoe__config_key(config, "n_group|expert_group_count", full);
     if (r->num_experts % r->n_group != 0)
         return clmoe__fail(error, CLMOE_INVALID_FILE, key,
                            "%s: %s is %u, expected a divisor of %u, the number of experts", file, key, r->n_group,
                            r->num_experts);
     const uint32_t size = r->num_experts / r->n_group, least = (r->top_k + size - 1) / size;
-    key = clmoe__config_key(config, "topk_group", full);
+    key = clmoe__config_key(config, "topk_group|expert_group_used_count", full);
     if (r->topk_group > r->n_group || r->topk_group < least)
         return clmoe__fail(error, CLMOE_INVALID_FILE, key,
                            "%s: %s is %u, expected %u..%u: %u groups of %u, %u experts a token", file, key,

@@ -1,4 +1,4 @@
-/* Families of models as rows of data: which keys of config.json hold the sizes, which routing rule applies and what a
+/* Families of models as rows of data: which keys of config.json, or of a GGUF file's metadata, hold the sizes, which routing rule applies and what a
  * configuration may change in it, which layers have a mixture of experts, and what their tensors are called. config.c
  * and model_layer.c read the rows and know no family by name.
  *
@@ -31,6 +31,7 @@ typedef enum clmoe__layers_kind {
     CLMOE__LISTED, /* l is in the list b; absent: (l + 1) % a == 0 */
     CLMOE__RANGE,  /* (l + 1) % a == 0 and first <= l <= last (-1: the last layer) */
     CLMOE__TEXT,   /* l is in the list b, numbers in an array or in a string "3,4,5"; absent: l >= x */
+    CLMOE__ROUTED, /* l has a router among the tensors (GGUF) */
     CLMOE__BLOCKS  /* list a has "moe" at l, or the string b has 'E'; their length is the number of layers */
 } clmoe__layers_kind;
 
@@ -47,8 +48,8 @@ typedef struct clmoe__layers_rule {
 
 typedef enum clmoe__setting_kind {
     CLMOE__END = 0,
-    CLMOE__PRESET, /* a word: text is "word=preset|word=preset", the first is the default; without "=preset" the rule
-                           * stays, and the text says which words are allowed */
+    CLMOE__PRESET, /* a word, or an integer: text is "word=preset|word=preset", the first is the default; without
+                    * "=preset" the rule stays, and the text says which words are allowed */
     CLMOE__ACTIVATION, /* a word: text is the default; of experts and shared experts */
     CLMOE__SHARED_ACTIVATION,
     CLMOE__COMBINE, /* "average" halves both sums where there are shared experts, "sum" does not; text as PRESET */
@@ -70,6 +71,7 @@ typedef enum clmoe__setting_kind {
     CLMOE__UP_OFFSET,
     CLMOE__N_GROUP,
     CLMOE__TOPK_GROUP,
+    CLMOE__GROUP_SCORE, /* clmoe_group_score */
     CLMOE__ZERO_EXPERTS
 } clmoe__setting_kind;
 
@@ -79,6 +81,7 @@ typedef struct clmoe__setting {
     double value;     /* the default */
     const char *text; /* for words */
     const char *when; /* only where this rule was chosen; NULL: always */
+    int zero_is_null; /* of numbers: 0 in the file means what null does */
 } clmoe__setting;
 
 /* ------------------------------------------------------------------------------------------------ tensors */
@@ -92,13 +95,14 @@ typedef enum clmoe__storage {
 
 /* How a set of experts lies in the files. Not gated: gate is NULL, gate_up SEPARATE. */
 typedef struct clmoe__form {
-    const char *gate, *up, *down, *up_bias, *down_bias;
+    const char *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
+    const char *gate_scale, *up_scale, *down_scale; /* a factor on the product for each expert; where they are there */
     clmoe__storage storage;
     uint8_t gate_up;                /* clmoe_gate_up */
     uint8_t up_layout, down_layout; /* clmoe_layout */
 } clmoe__form;
 
-#define CLMOE__FORMS 3
+#define CLMOE__FORMS 4
 
 struct clmoe__family {
     const char *types[6];                       /* model_types */
@@ -106,9 +110,11 @@ struct clmoe__family {
     const char *layers;                         /* key: number of layers; NULL: num_hidden_layers */
     const char *hidden;                         /* key of H; NULL: hidden_size */
     const char *experts, *top_k, *intermediate; /* keys of E, K, I */
-    uint8_t per_layer;                          /* E and K may be lists, one entry a layer */
-    uint8_t may_lack_experts;                   /* E = 0: no layer is MoE */
+    uint8_t per_layer;        /* 1: E and K may be lists, one entry a layer; 2: I too */
+    uint8_t may_lack_experts; /* 1: E = 0 says that no layer is MoE; 2: so does its absence */
     uint8_t ungated;
+    uint8_t optional_bias;    /* select_bias need not be there (GGUF) */
+    const char *extra_layers; /* key: how many of the layers, at the end, are no part of the forward pass */
     /* S = count * size; a NULL count is 1, a NULL size is I. Both NULL: no shared experts. */
     const char *shared_count, *shared_size;
     uint32_t shared_default; /* of the count, or of the size where that stands alone */
@@ -126,5 +132,8 @@ extern const char *const clmoe__prefixes[];
 
 /* NULL if there is none. A trailing "_text" may be left out or added. */
 const clmoe__family *clmoe__family_find(const char *model_type);
+/* The same for the architecture that a GGUF file names, and the i-th of them, NULL past the last. (families_gguf.c) */
+const clmoe__family *clmoe__gguf_family_find(const char *architecture);
+const char *clmoe__gguf_architecture(uint32_t i);
 
 #endif

@@ -3,15 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "config.h"
 #include "model_layer.h"
 
 /* -------------------------------------------------------------------------------------------------- open */
-
-static int ends_with(const char *text, const char *end) {
-    const size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
 
 /* The first `length` bytes of `folder` and `name` behind them, to be freed; NULL when memory is exhausted. */
 static char *join(const char *folder, size_t length, const char *name) {
@@ -25,8 +21,8 @@ static char *join(const char *folder, size_t length, const char *name) {
 
 /* Where config.json and the tensors are for a path that names a folder or a file in it. */
 static clmoe_status locate(const char *path, char **config, char **tensors, clmoe_error *error) {
-    const int is_tensors = ends_with(path, ".safetensors"), is_index = ends_with(path, ".index.json");
-    const int is_config = ends_with(path, ".json") && !is_index;
+    const int is_tensors = clmoe__ends_with(path, ".safetensors"), is_index = clmoe__ends_with(path, ".index.json");
+    const int is_config = clmoe__ends_with(path, ".json") && !is_index;
     const size_t length = strlen(path), folder = (size_t)(clmoe__path_name(path) - path);
     if (is_tensors || is_index)
         *config = join(path, folder, "config.json");
@@ -38,9 +34,20 @@ static clmoe_status locate(const char *path, char **config, char **tensors, clmo
     return CLMOE_OK;
 }
 
+/* A GGUF file says itself what it holds. */
+static clmoe_status open_gguf(const char *path, clmoe_model *model, clmoe_error *error) {
+    TRY(clmoe__checkpoint_open(path, &model->checkpoint, error));
+    const char *const file = clmoe__checkpoint_path(model->checkpoint);
+    model->config_path = join(file, strlen(file), "");
+    if (model->config_path == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for paths");
+    return clmoe__config_create_gguf(clmoe__checkpoint_metadata(model->checkpoint), model->config_path,
+                                     model->checkpoint, &model->config, error);
+}
+
 static clmoe_status open_model(const char *path, clmoe_model *model, clmoe_error *error) {
     char *tensors = NULL;
     json_t *root = NULL;
+    if (clmoe__checkpoint_is_gguf(path)) return open_gguf(path, model, error);
     clmoe_status status = locate(path, &model->config_path, &tensors, error);
     if (status == CLMOE_OK) status = clmoe__json_read(model->config_path, &root, error);
     if (status == CLMOE_OK) status = clmoe__config_create(root, model->config_path, &model->config, error);
@@ -141,6 +148,7 @@ clmoe_status clmoe_model_get_layer(const clmoe_model *model, uint32_t layer, clm
                                .bytes = weights.bytes,
                                .num_tensors = weights.num_tensors,
                                .desc = c.desc};
+    (void)snprintf(found.formats, sizeof found.formats, "%s", weights.formats);
     clmoe__rule_text(&c.desc, c.has_select_bias, found.rule, sizeof found.rule);
     clmoe__layer_weights_destroy(&weights);
     clmoe__give(info, info->struct_size != 0 ? info->struct_size : sizeof *info, &found, sizeof found);

@@ -76,30 +76,33 @@ static clmoe_status expert_bias(clmoe__builder *b, const char *pattern, const ch
 /* One set of experts, to be described. */
 typedef struct expert_set {
     const clmoe__form *const *forms;
-    const char *gate, *up, *down, *up_bias, *down_bias; /* what the core calls them */
+    const char *gate, *up, *down, *gate_bias, *up_bias, *down_bias; /* what the core calls them */
     uint32_t experts, hidden, intermediate;
     int shared;
     clmoe_ffn *ffn;
 } expert_set;
 
-static const char *form_suffix(const clmoe__form *form) { return form->storage == CLMOE__MXFP4 ? "_blocks" : ""; }
-
 static clmoe__matrix_files up_matrix(const expert_set *set, const clmoe__form *form) {
     const uint64_t rows = (uint64_t)set->intermediate * (form->gate_up != CLMOE_GATE_UP_SEPARATE ? 2 : 1);
-    return (clmoe__matrix_files){form,        form->up, set->up,     form->up_layout, set->experts,
-                                 set->shared, rows,     set->hidden, &set->ffn->up};
+    return (clmoe__matrix_files){form,         form->up,    set->up, form->up_scale, form->up_layout,
+                                 set->experts, set->shared, rows,    set->hidden,    &set->ffn->up};
+}
+
+static clmoe__matrix_files gate_matrix(const expert_set *set, const clmoe__form *form) {
+    return (clmoe__matrix_files){form,         form->gate,  set->gate,         form->gate_scale, form->up_layout,
+                                 set->experts, set->shared, set->intermediate, set->hidden,      &set->ffn->gate};
 }
 
 static clmoe__matrix_files down_matrix(const expert_set *set, const clmoe__form *form) {
-    return (clmoe__matrix_files){form,        form->down,  set->down,         form->down_layout, set->experts,
-                                 set->shared, set->hidden, set->intermediate, &set->ffn->down};
+    return (clmoe__matrix_files){form,         form->down,  set->down,   form->down_scale,  form->down_layout,
+                                 set->experts, set->shared, set->hidden, set->intermediate, &set->ffn->down};
 }
 
 static int form_fits(const clmoe__builder *b, const expert_set *set, const clmoe__form *form) {
     const clmoe__matrix_files up = up_matrix(set, form), down = down_matrix(set, form);
     const clmoe__expected up_shape = clmoe__matrix_shape(&up), down_shape = clmoe__matrix_shape(&down);
-    const clmoe__file_tensor *u = clmoe__build_find(b, form->up, form_suffix(form)),
-                             *d = clmoe__build_find(b, form->down, form_suffix(form));
+    const clmoe__file_tensor *u = clmoe__build_find(b, form->up, clmoe__form_suffix(form)),
+                             *d = clmoe__build_find(b, form->down, clmoe__form_suffix(form));
     return u != NULL && d != NULL && clmoe__tensor_fits(u, &up_shape) && clmoe__tensor_fits(d, &down_shape);
 }
 
@@ -108,7 +111,7 @@ static const clmoe__form *choose_form(const clmoe__builder *b, const expert_set 
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
         if (form_fits(b, set, set->forms[i])) return set->forms[i];
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
-        if (clmoe__build_find(b, set->forms[i]->up, form_suffix(set->forms[i])) != NULL) return set->forms[i];
+        if (clmoe__build_find(b, set->forms[i]->up, clmoe__form_suffix(set->forms[i])) != NULL) return set->forms[i];
     return set->forms[0];
 }
 
@@ -117,7 +120,7 @@ static clmoe_status check_quantized(const clmoe__builder *b, const expert_set *s
     const clmoe__config *config = &b->model->config;
     const char *method = NULL;
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
-        if (clmoe__build_find(b, set->forms[i]->up, form_suffix(set->forms[i])) != NULL) return CLMOE_OK;
+        if (clmoe__build_find(b, set->forms[i]->up, clmoe__form_suffix(set->forms[i])) != NULL) return CLMOE_OK;
     for (const char *const *key = clmoe__quantization_keys; *key != NULL && method == NULL; key++) {
         char full[CLMOE__NAME_ROOM];
         (void)snprintf(full, sizeof full, "%s.quant_method", *key);
@@ -125,20 +128,32 @@ static clmoe_status check_quantized(const clmoe__builder *b, const expert_set *s
     }
     if (method == NULL || strcmp(method, "fp8") == 0 || strcmp(method, "mxfp4") == 0) return CLMOE_OK;
     char name[CLMOE__NAME_ROOM];
-    tensor_name(b, form->up, form_suffix(form), 0, name);
+    tensor_name(b, form->up, clmoe__form_suffix(form), 0, name);
     return clmoe__fail(
         b->error, CLMOE_UNSUPPORTED, "quantization_config.quant_method",
         "%s: the experts are quantized by \"%.40s\", expected \"fp8\", \"mxfp4\" or none; there is no %.150s",
         clmoe__path_end(config->path), method, name);
 }
 
+/* Notes what a matrix holds, once: "q4_K, q6_K". */
+static void add_format(clmoe__builder *b, const clmoe__form *form, const char *pattern) {
+    const clmoe__file_tensor *found = pattern != NULL ? clmoe__build_find(b, pattern, clmoe__form_suffix(form)) : NULL;
+    char name[16] = "", *text = b->out->formats;
+    if (found == NULL) return;
+    (void)snprintf(name, sizeof name, "%s", form->storage == CLMOE__MXFP4 ? "f4_e2m1" : found->dtype->name);
+    if (found->dtype->block_values == 0)
+        for (char *c = name; *c != '\0'; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+    const size_t length = strlen(name), used = strlen(text);
+    for (const char *at = text; (at = strstr(at, name)) != NULL; at += length)
+        if ((at == text || at[-1] == ' ') && (at[length] == '\0' || at[length] == ',')) return;
+    (void)snprintf(text + used, sizeof b->out->formats - used, "%s%s", used != 0 ? ", " : "", name);
+}
+
 static clmoe_status add_set(clmoe__builder *b, const expert_set *set) {
     const clmoe__form *form = choose_form(b, set);
     TRY(check_quantized(b, set, form));
     const uint64_t up_rows = up_matrix(set, form).rows;
-    const clmoe__matrix_files gate = {form,        form->gate,        set->gate,   form->up_layout, set->experts,
-                                      set->shared, set->intermediate, set->hidden, &set->ffn->gate};
-    const clmoe__matrix_files up = up_matrix(set, form), down = down_matrix(set, form);
+    const clmoe__matrix_files gate = gate_matrix(set, form), up = up_matrix(set, form), down = down_matrix(set, form);
     set->ffn->num_experts = set->shared ? 1 : b->local;
     set->ffn->intermediate_size = set->intermediate;
     set->ffn->gated = !b->family->ungated;
@@ -146,6 +161,12 @@ static clmoe_status add_set(clmoe__builder *b, const expert_set *set) {
     if (form->gate != NULL) TRY(clmoe__build_matrix(b, &gate));
     TRY(clmoe__build_matrix(b, &up));
     TRY(clmoe__build_matrix(b, &down));
+    if (!set->shared) {
+        add_format(b, form, form->gate);
+        add_format(b, form, form->up);
+        add_format(b, form, form->down);
+    }
+    TRY(expert_bias(b, form->gate_bias, set->gate_bias, set->experts, set->intermediate, &set->ffn->gate_bias));
     TRY(expert_bias(b, form->up_bias, set->up_bias, set->experts, up_rows, &set->ffn->up_bias));
     return expert_bias(b, form->down_bias, set->down_bias, set->experts, set->hidden, &set->ffn->down_bias);
 }
@@ -189,6 +210,7 @@ static clmoe_status add_layer(clmoe__builder *b) {
                                 "experts.gate",
                                 "experts.up",
                                 "experts.down",
+                                "experts.gate_bias",
                                 "experts.up_bias",
                                 "experts.down_bias",
                                 r->num_experts,
@@ -202,6 +224,7 @@ static clmoe_status add_layer(clmoe__builder *b) {
                                "shared.gate",
                                "shared.up",
                                "shared.down",
+                               "shared.gate_bias",
                                "shared.up_bias",
                                "shared.down_bias",
                                1,

@@ -16,18 +16,20 @@ void clmoe__tensor_name(char name[CLMOE__NAME_ROOM], const char *prefix, const c
 
 /* What a tensor must be. */
 typedef struct clmoe__expected {
-    uint32_t formats; /* bits 1 << clmoe_format; 0: U8 */
+    uint64_t formats; /* bits CLMOE__BIT(clmoe_format); 0: U8; all: whatever it is */
     uint32_t rank;
     uint64_t shape[4];
     int vector; /* rank 1, or any number of leading ones before it */
 } clmoe__expected;
 
-#define CLMOE__PLAIN_FORMATS (1u << CLMOE_F32 | 1u << CLMOE_F16 | 1u << CLMOE_BF16)
+#define CLMOE__BIT(format)   ((uint64_t)1 << (format))
+#define CLMOE__PLAIN_FORMATS (CLMOE__BIT(CLMOE_F32) | CLMOE__BIT(CLMOE_F16) | CLMOE__BIT(CLMOE_BF16))
+#define CLMOE__ANY_FORMAT    UINT64_MAX
 
-/* Finds a tensor that must be there and is as expected. */
+/* Finds a tensor that must be there and is as expected. Blocks that nobody here decodes are UNSUPPORTED. */
 clmoe_status clmoe__tensor_get(const clmoe__checkpoint *checkpoint, const char *name, const clmoe__expected *expected,
                                const clmoe__file_tensor **tensor, clmoe_error *error);
-/* Is its shape the expected one? */
+/* Is its shape the expected one? In GGUF files leading ones are not written. */
 int clmoe__tensor_fits(const clmoe__file_tensor *tensor, const clmoe__expected *expected);
 /* Fails with the place of the first element that is not finite; e8m0: bytes that are powers of two. */
 clmoe_status clmoe__tensor_finite(const clmoe__file_tensor *tensor, int e8m0, clmoe_error *error);
@@ -51,10 +53,11 @@ typedef struct clmoe__layer_weights {
     clmoe__source sources[CLMOE__SOURCES];
     uint32_t num_sources;
     uint64_t bytes, num_tensors; /* of the share in the files */
+    char formats[48]; /* what the files hold of the experts' matrices: "q4_K", "q4_K, q6_K" */
 } clmoe__layer_weights;
 
-/* Describes the weights of experts [first, first + local) of a layer whose configuration is `c`. With `scan`, router,
- * biases and scales are read and must be finite. On failure nothing is left to free. */
+/* Describes the weights of experts [first, first + local) of a layer whose configuration is `c`. With `scan` they are
+ * to be used: router, biases and scales are read and must be finite, and the matrices in a format that can be decoded. On failure nothing is left to free. */
 clmoe_status clmoe__layer_weights_create(const clmoe_model *model, uint32_t layer, const clmoe__layer_config *c,
                                          uint32_t first, uint32_t local, int scan, clmoe__layer_weights *out,
                                          clmoe_error *error);
@@ -86,7 +89,8 @@ void clmoe__build_source(clmoe__builder *b, const char *name, uint64_t bytes, ui
 typedef struct clmoe__matrix_files {
     const clmoe__form *form;
     const char *pattern;
-    const char *name; /* what the core calls it */
+    const char *name;  /* what the core calls it */
+    const char *scale; /* pattern of the factors of its products, one an expert; NULL: none */
     uint32_t layout;
     uint32_t experts; /* in the files */
     int shared;
@@ -97,6 +101,8 @@ typedef struct clmoe__matrix_files {
 /* Where quantization_config may stand: beside the keys of the text part, or above them. NULL at the end. */
 extern const char *const clmoe__quantization_keys[];
 clmoe__expected clmoe__matrix_shape(const clmoe__matrix_files *m);
+/* The end of a matrix's name in the files of this form. */
+const char *clmoe__form_suffix(const clmoe__form *form);
 /* Points m->tensor, and its scales, at the files. */
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m);
 

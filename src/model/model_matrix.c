@@ -5,8 +5,9 @@
 #include "model_layer.h"
 #include "os/size.h"
 
-#define MATRIX_FORMATS (CLMOE__PLAIN_FORMATS | 1u << CLMOE_F8_E4M3)
-#define SCALE_FORMATS  (CLMOE__PLAIN_FORMATS | 1u << CLMOE_F8_E8M0)
+#define MATRIX_FORMATS (CLMOE__PLAIN_FORMATS | CLMOE__BIT(CLMOE_F8_E4M3) | BLOCK_FORMATS)
+#define BLOCK_FORMATS  ((CLMOE__BIT(CLMOE_TQ2_0 + 1) - 1) & ~(CLMOE__BIT(CLMOE_Q8_0) - 1))
+#define SCALE_FORMATS  (CLMOE__PLAIN_FORMATS | CLMOE__BIT(CLMOE_F8_E8M0))
 #define MX_BLOCK       32u /* elements that share a scale in mxfp4 */
 
 /* The next list of one pointer an expert. */
@@ -80,7 +81,9 @@ static clmoe_status fp8_scales(clmoe__builder *b, const clmoe__matrix_files *m) 
 
 /* ---------------------------------------------------------------------------------------------- matrices */
 
-static uint32_t matrix_formats(const clmoe__matrix_files *m) {
+const char *clmoe__form_suffix(const clmoe__form *form) { return form->storage == CLMOE__MXFP4 ? "_blocks" : ""; }
+
+static uint64_t matrix_formats(const clmoe__matrix_files *m) {
     return m->layout == CLMOE_OUT_IN && m->form->storage != CLMOE__STACKED ? MATRIX_FORMATS : CLMOE__PLAIN_FORMATS;
 }
 
@@ -100,9 +103,16 @@ clmoe__expected clmoe__matrix_shape(const clmoe__matrix_files *m) {
     return one;
 }
 
+/* For a list alone, any format will do. */
+static clmoe__expected wanted_shape(const clmoe__builder *b, const clmoe__matrix_files *m) {
+    clmoe__expected expected = clmoe__matrix_shape(m);
+    if (!b->scan && matrix_formats(m) == MATRIX_FORMATS) expected.formats = CLMOE__ANY_FORMAT;
+    return expected;
+}
+
 /* A tensor for each expert, all of one dtype; or the single one of the shared experts. */
 static clmoe_status one_each(clmoe__builder *b, const clmoe__matrix_files *m) {
-    const clmoe__expected expected = clmoe__matrix_shape(m);
+    const clmoe__expected expected = wanted_shape(b, m);
     const clmoe__file_tensor *found = NULL;
     const void **list = m->shared ? NULL : new_list(b);
     for (uint32_t e = 0; e < m->experts; e++) {
@@ -146,13 +156,23 @@ static clmoe_status mxfp4(clmoe__builder *b, const clmoe__matrix_files *m) {
     return CLMOE_OK;
 }
 
+/* The core has no factor for the product of each expert in a block format. */
+static clmoe_status refuse_scale(const clmoe__builder *b, const clmoe__matrix_files *m) {
+    const clmoe__file_tensor *scale = m->scale != NULL ? clmoe__build_find(b, m->scale, "") : NULL;
+    if (scale == NULL || !b->scan) return CLMOE_OK;
+    return clmoe__fail(b->error, CLMOE_UNSUPPORTED, scale->name,
+                       "%s: tensor %.150s holds factors on the products of experts, which are not known how to apply",
+                       clmoe__path_end(scale->file), scale->name);
+}
+
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m) {
     m->tensor->layout = m->layout;
+    TRY(refuse_scale(b, m));
     if (m->form->storage == CLMOE__MXFP4) return mxfp4(b, m);
     if (m->form->storage == CLMOE__ONE_EACH) {
         TRY(one_each(b, m));
     } else {
-        const clmoe__expected expected = clmoe__matrix_shape(m);
+        const clmoe__expected expected = wanted_shape(b, m);
         const clmoe__file_tensor *found;
         TRY(clmoe__build_get(b, m->pattern, "", 0, &expected, &found));
         const uint64_t bytes = found->bytes / m->experts;

@@ -29,7 +29,7 @@ static void shape_text(char text[128], const uint64_t *shape, uint32_t rank) {
     (void)snprintf(text + used, 128 - used, "]");
 }
 
-static void formats_text(char text[80], uint32_t formats) {
+static void formats_text(char text[80], uint64_t formats) {
     static const struct {
         uint32_t format;
         const char *name;
@@ -44,16 +44,20 @@ static void formats_text(char text[80], uint32_t formats) {
         if (formats >> names[i].format & 1)
             used += (size_t)snprintf(text + used, 80 - used, "%s%s", used != 0 ? ", " : "", names[i].name);
     if (formats == 0) (void)snprintf(text, 80, "U8");
+    if (formats >> CLMOE_Q8_0 != 0) (void)snprintf(text + used, 80 - used, " or a block format");
 }
 
 int clmoe__tensor_fits(const clmoe__file_tensor *tensor, const clmoe__expected *expected) {
-    uint32_t skip = 0;
+    uint32_t skip = 0, unwritten = 0;
     while (expected->vector && skip + 1 < tensor->rank && tensor->shape[skip] == 1) skip++;
-    if (tensor->rank - skip != expected->rank) return 0;
-    return memcmp(tensor->shape + skip, expected->shape, expected->rank * sizeof *expected->shape) == 0;
+    const uint32_t rank = tensor->rank - skip;
+    while (expected->rank - unwritten > rank && expected->shape[unwritten] == 1) unwritten++;
+    if (rank != expected->rank - unwritten) return 0;
+    return memcmp(tensor->shape + skip, expected->shape + unwritten, rank * sizeof *expected->shape) == 0;
 }
 
-static int has_format(const clmoe__file_tensor *tensor, uint32_t formats) {
+static int has_format(const clmoe__file_tensor *tensor, uint64_t formats) {
+    if (formats == CLMOE__ANY_FORMAT) return 1;
     if (formats == 0) return strcmp(tensor->dtype->name, "U8") == 0;
     return tensor->dtype->format != CLMOE_FORMAT_NONE && (formats >> tensor->dtype->format & 1) != 0;
 }
@@ -71,6 +75,9 @@ clmoe_status clmoe__tensor_get(const clmoe__checkpoint *checkpoint, const char *
         return clmoe__fail(error, CLMOE_INVALID_FILE, name, "%s: tensor %.150s is %s, expected %s",
                            clmoe__path_end(t->file), name, found, wanted);
     }
+    if (!has_format(t, expected->formats) && t->dtype->block_values != 0 && t->dtype->format == CLMOE_FORMAT_NONE)
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s: tensor %.150s holds %s, which is not known how to decode",
+                           clmoe__path_end(t->file), name, t->dtype->name);
     if (!has_format(t, expected->formats)) {
         formats_text(formats, expected->formats);
         return clmoe__fail(error, CLMOE_INVALID_FILE, name, "%s: tensor %.150s holds %s, expected %s",

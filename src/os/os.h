@@ -41,6 +41,8 @@ char *clmoe__os_file_read(const char *path, size_t *bytes);
  * be opened: permission denied". Static storage; NULL = nothing is wrong. Paths are in the system's own encoding. */
 int clmoe__os_is_folder(const char *path);
 int clmoe__os_exists(const char *path); /* whatever it is; 0 also where it cannot be told */
+/* Calls `each` with the name of everything in a folder, in no particular order. What is wrong, in words as above. */
+const char *clmoe__os_list_folder(const char *path, void (*each)(void *user, const char *name), void *user);
 
 /* A file of at least one byte in the address space, read only; pages come from the disk when they are touched. Nothing
  * is held open but the mapping. */

@@ -6,6 +6,7 @@
 #define _DARWIN_C_SOURCE
 #endif
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -56,6 +57,15 @@ int clmoe__os_is_folder(const char *path) {
 int clmoe__os_exists(const char *path) {
     struct stat status;
     return stat(path, &status) == 0;
+}
+
+const char *clmoe__os_list_folder(const char *path, void (*each)(void *user, const char *name), void *user) {
+    DIR *const folder = opendir(path);
+    if (folder == NULL) return errno == ENOTDIR ? "is not a folder" : reason(errno);
+    for (const struct dirent *at; (at = readdir(folder)) != NULL;)
+        if (strcmp(at->d_name, ".") != 0 && strcmp(at->d_name, "..") != 0) each(user, at->d_name);
+    (void)closedir(folder);
+    return NULL;
 }
 
 static const char *map_open_file(int file, clmoe__file_map *map) {

@@ -40,6 +40,23 @@ int clmoe__os_is_folder(const char *path) {
 
 int clmoe__os_exists(const char *path) { return GetFileAttributesA(path) != INVALID_FILE_ATTRIBUTES; }
 
+const char *clmoe__os_list_folder(const char *path, void (*each)(void *user, const char *name), void *user) {
+    WIN32_FIND_DATAA found;
+    const size_t room = strlen(path) + 3;
+    char *const pattern = malloc(room);
+    if (pattern == NULL) return reason(ERROR_NOT_ENOUGH_MEMORY);
+    (void)snprintf(pattern, room, "%s\\*", path);
+    const HANDLE folder = FindFirstFileA(pattern, &found);
+    const DWORD code = GetLastError();
+    free(pattern);
+    if (folder == INVALID_HANDLE_VALUE) return clmoe__os_exists(path) ? "is not a folder" : reason(code);
+    do {
+        if (strcmp(found.cFileName, ".") != 0 && strcmp(found.cFileName, "..") != 0) each(user, found.cFileName);
+    } while (FindNextFileA(folder, &found));
+    (void)FindClose(folder);
+    return NULL;
+}
+
 static const char *map_open_file(HANDLE file, clmoe__file_map *map) {
     LARGE_INTEGER size;
     if (GetFileType(file) != FILE_TYPE_DISK) return "is not a file but a device";

@@ -24,7 +24,8 @@ typedef struct run_args {
     const char *input, *output;
     const char *device; /* as clmoe_context_desc.device */
     uint32_t layer;
-    uint32_t format; /* clmoe_format of the weights; 0 = as the files have it */
+    uint32_t format;     /* clmoe_format of the weights; 0 = as the files have it */
+    uint32_t arithmetic; /* clmoe_arithmetic */
     int has_layer, list, json, quiet;
 } run_args;
 

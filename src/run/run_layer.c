@@ -59,6 +59,7 @@ static int load_weights(job *j) {
     clmoe_model_weights_desc desc;
     clmoe_model_weights_desc_default(&desc, sizeof desc);
     desc.format = args->format;
+    desc.arithmetic = args->arithmetic;
     desc.progress = show_progress;
     desc.progress_user = &j->info.layer;
     const clmoe_status status =
@@ -81,11 +82,12 @@ static int forward(job *j) { return run_forward(&j->device, j->layer, &j->info, 
 
 static int write_output(job *j) { return run_output_write(j->args->output, &j->input, &j->result); }
 
-/* What the weights are kept in: as asked, else as the files have it, bf16 where that is narrower. */
+/* What the weights are kept in: as asked, else as the files have it, bf16 where that is a source only. */
 static uint32_t kept_format(const job *j) {
     if (j->args->format != 0) return j->args->format;
     const uint32_t format = j->info.format;
-    return format == CLMOE_F32 || format == CLMOE_F16 ? format : CLMOE_BF16;
+    const int kept = format == CLMOE_F32 || format == CLMOE_F16 || (format >= CLMOE_Q8_0 && format <= CLMOE_NVFP4);
+    return kept ? format : CLMOE_BF16;
 }
 
 static int report(const job *j) {

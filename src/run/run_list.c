@@ -11,8 +11,8 @@ static int same(const clmoe_model_layer *a, const clmoe_model_layer *b) {
     return a->hidden_size == b->hidden_size && a->intermediate_size == b->intermediate_size &&
            a->num_experts == b->num_experts && a->num_classes == b->num_classes && a->top_k == b->top_k &&
            a->shared_intermediate_size == b->shared_intermediate_size && a->latent_size == b->latent_size &&
-           a->format == b->format && a->bytes == b->bytes && a->num_tensors == b->num_tensors &&
-           strcmp(a->rule, b->rule) == 0;
+           a->format == b->format && strcmp(a->formats, b->formats) == 0 && a->bytes == b->bytes &&
+           a->num_tensors == b->num_tensors && strcmp(a->rule, b->rule) == 0;
 }
 
 /* How many layers from the first on are alike and equally far apart. */
@@ -42,26 +42,35 @@ static void range_text(const clmoe_model_layer *layers, uint32_t count, char *te
 /* A number, or "-" for 0. */
 static void size_text(uint32_t value, char text[16]) { snprintf(text, 16, value != 0 ? "%u" : "-", value); }
 
-static void print_row(const clmoe_model_layer *layers, uint32_t count) {
+/* Of the column that names formats: mixtures of them are long. */
+static int formats_width(const clmoe_model_layer *layers, uint32_t count) {
+    size_t width = 8;
+    for (uint32_t i = 0; i < count; i++)
+        if (strlen(layers[i].formats) > width) width = strlen(layers[i].formats);
+    return (int)width;
+}
+
+static void print_row(const clmoe_model_layer *layers, uint32_t count, int width) {
     const clmoe_model_layer *layer = &layers[0];
     char range[64], experts[32], shared[16], latent[16];
     range_text(layers, count, range, sizeof range);
     run_experts_text(layer, experts);
     size_text(layer->shared_intermediate_size, shared);
     size_text(layer->latent_size, latent);
-    printf("%-14s %8s %6u %7u %13u %7s %7s  %-8s %9.1f  %s\n", range, experts, layer->top_k, layer->hidden_size,
-           layer->intermediate_size, shared, latent, format_name(layer->format), mib(layer->bytes), layer->rule);
+    printf("%-14s %8s %6u %7u %13u %7s %7s  %-*s %9.1f  %s\n", range, experts, layer->top_k, layer->hidden_size,
+           layer->intermediate_size, shared, latent, width, layer->formats, mib(layer->bytes), layer->rule);
 }
 
 static int print_table(const clmoe_model_info *info, const clmoe_model_layer *layers) {
     const uint32_t count = info->num_moe_layers;
+    const int width = formats_width(layers, count);
     printf("%s: %u of %u layers have experts; %u file%s, %.1f MiB\n", info->model_type, count, info->num_layers,
            info->num_files, info->num_files == 1 ? "" : "s", mib(info->file_bytes));
-    printf("%-14s %8s %6s %7s %13s %7s %7s  %-8s %9s  %s\n", "layer", "experts", "top_k", "hidden", "intermediate",
-           "shared", "latent", "format", "MiB each", "rule");
+    printf("%-14s %8s %6s %7s %13s %7s %7s  %-*s %9s  %s\n", "layer", "experts", "top_k", "hidden", "intermediate",
+           "shared", "latent", width, "format", "MiB each", "rule");
     for (uint32_t i = 0; i < count;) {
         const uint32_t n = run_length(&layers[i], count - i);
-        print_row(&layers[i], n);
+        print_row(&layers[i], n, width);
         i += n;
     }
     return fflush(stdout) == 0 ? 0 : complain("cannot write to standard output");

@@ -50,6 +50,7 @@ void run_json_layer(json_t *object, const clmoe_model_layer *layer) {
     add_number(object, "shared_intermediate_size", layer->shared_intermediate_size);
     add_number(object, "latent_size", layer->latent_size);
     add_text(object, "format", format_name(layer->format));
+    add_text(object, "formats", layer->formats);
     add_number(object, "tensors", layer->num_tensors);
     add_number(object, "layer_bytes", layer->bytes);
 }
@@ -81,6 +82,11 @@ static json_t *json_lines(const char *text) {
     return list;
 }
 
+/* What the weights are kept in, in words: files may mix block formats. */
+static const char *kept(const run_report *r) {
+    return r->args->format == 0 && r->format >= CLMOE_Q8_0 ? r->layer->formats : format_name(r->format);
+}
+
 static json_t *make_json(const run_report *r, const char *arithmetic_name) {
     json_t *root = json_object(), *parts = json_object();
     if (root == NULL) return json_decref(parts), NULL;
@@ -89,7 +95,7 @@ static json_t *make_json(const run_report *r, const char *arithmetic_name) {
     run_json_layer(root, r->layer);
     add_number(root, "model_bytes", r->model.file_bytes);
     add_text(root, "device", r->device);
-    add_text(root, "weights", format_name(r->format));
+    add_text(root, "weights", kept(r));
     add_number(root, "weights_bytes", r->weight_bytes);
     add_text(root, "arithmetic", arithmetic_name);
     add_text(root, "input", r->args->input);
@@ -114,7 +120,7 @@ int run_report_print(const run_report *r) {
     printf("%s layer %u: %s experts of %u x %u%s, %s\n", r->model.model_type, layer->layer, experts, layer->hidden_size,
            layer->intermediate_size, shared, layer->rule);
     printf("%s: %llu tokens, %s weights (%.1f MiB), %s arithmetic\n", r->device, (unsigned long long)r->input->tokens,
-           format_name(r->format), (double)r->weight_bytes / 1048576, name);
+           kept(r), (double)r->weight_bytes / 1048576, name);
     for (int i = 0; i < PARTS; i++) printf("%s%s %.4g", i == 0 ? "" : ", ", part_names[i], 1e3 * r->seconds[i]);
     printf(" ms\n%s\n", r->args->output);
     return flush();

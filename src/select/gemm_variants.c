@@ -4,12 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* name, macro, arithmetic, micro, lanes, work-group, local bytes, cpu, avx512_bf16 */
+#define F32  (1u << CLMOE_ARITHMETIC_F32)
+#define BF16 (1u << CLMOE_ARITHMETIC_BF16)
+#define INT8 (1u << CLMOE_ARITHMETIC_INT8)
+
+/* name, macro, arithmetics, hardware, blocks only, micro, lanes, work-group, local bytes, cpu */
 static const clmoe__gemm_variant variants[] = {
-    {"cpu/avx512_bf16", CLMOE__MACRO_CPU, CLMOE_ARITHMETIC_BF16, 1, 16, 1, 0, 1, 1},
-    {"cpu/fma", CLMOE__MACRO_CPU, 0, 0, 0, 1, 0, 1, 0},
-    {"gpu/tile", CLMOE__MACRO_GPU, 0, 0, 0, 64, 8192, 0, 0},
-    {"portable/fma", CLMOE__MACRO_CPU, 0, 0, 0, 1, 0, 0, 0},
+    {"cpu/avx512_vnni", CLMOE__MACRO_CPU, INT8, 1, 1, 2, 16, 1, 0, CLMOE__AVX512_VNNI},
+    {"cpu/avx512_bf16", CLMOE__MACRO_CPU, BF16, 1, 0, 1, 16, 1, 0, CLMOE__AVX512_BF16},
+    {"cpu/avx512_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 16, 1, 0, CLMOE__AVX512},
+    {"cpu/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_CPU},
+    {"cpu/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_CPU},
+    {"gpu/tile", CLMOE__MACRO_GPU, F32 | BF16, 0, 0, 0, 0, 64, 8192, CLMOE__ANY_DEVICE},
+    {"portable/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
+    {"portable/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
 };
 
 /* Rows a register tile holds beside its two panel vectors: 2 * rows + 3 vector registers are in use. */
@@ -19,7 +27,8 @@ static const struct {
     uint32_t tile_rows;
 } tiles[] = {{16, 1, 14}, {8, 0, 6}, {4, 1, 14}, {4, 0, 6}};
 
-#define GPU_TILE_ROWS 32
+#define GPU_TILE_ROWS  32
+#define INT8_TILE_ROWS 32 /* sums of a tile are in memory (block_int8.clh): more rows share a decoded run */
 
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i) {
     return i < sizeof variants / sizeof variants[0] ? &variants[i] : NULL;
@@ -40,7 +49,8 @@ static int has_32_registers(const clmoe__device *device, uint32_t lanes) {
 #endif
 }
 
-static uint32_t cpu_tile_rows(const clmoe__device *device, uint32_t lanes) {
+static uint32_t cpu_tile_rows(const clmoe__device *device, uint32_t lanes, uint32_t arithmetic) {
+    if (arithmetic == CLMOE_ARITHMETIC_INT8) return INT8_TILE_ROWS;
     for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++)
         if (tiles[i].lanes == lanes && tiles[i].registers_32 <= has_32_registers(device, lanes))
             return tiles[i].tile_rows;
@@ -73,13 +83,23 @@ static int is_disabled(const char *list, const char *name) {
     return 0;
 }
 
-const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t arithmetic,
-                                clmoe__gemm_choice *choice, char *reason, size_t capacity) {
+/* NULL, or what this CPU lacks. */
+static const char *missing(const clmoe__device *device, clmoe__cpu_need need) {
+    if (need != CLMOE__ANY_DEVICE && !device->is_cpu) return "for CPU devices";
+    if (need == CLMOE__AVX512 && !device->avx512f) return "the CPU of this device has no AVX-512";
+    if (need == CLMOE__AVX512_BF16 && !device->avx512_bf16) return "the CPU of this device has no AVX512-BF16";
+    if (need == CLMOE__AVX512_VNNI && !device->avx512_vnni) return "the CPU of this device has no AVX512-VNNI";
+    return NULL;
+}
+
+const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, int is_block,
+                                uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity) {
     const clmoe__device *device = &context->device;
     const uint32_t lanes = clmoe__panel_lanes(context);
-    if (variant->arithmetic != 0 && variant->arithmetic != arithmetic) return "for another arithmetic";
-    if (variant->needs_cpu && !device->is_cpu) return "for CPU devices";
-    if (variant->needs_avx512_bf16 && !device->avx512_bf16) return "the CPU of this device has no AVX512-BF16";
+    if ((variant->arithmetics >> arithmetic & 1u) == 0) return "for another arithmetic";
+    if (variant->blocks_only && !is_block) return "for block formats";
+    const char *lacks = missing(device, variant->need);
+    if (lacks != NULL) return lacks;
     if (is_disabled(context->disable, variant->name)) return "disabled by name";
     if (variant->lanes != 0 && variant->lanes != lanes) {
         snprintf(reason, capacity, "needs vectors of %u lanes, the device has %u", variant->lanes, lanes);
@@ -97,7 +117,8 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     }
     choice->variant = variant;
     choice->lanes = lanes;
-    choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes) : GPU_TILE_ROWS;
-    choice->prefetch = variant->macro == CLMOE__MACRO_CPU && variant->needs_cpu ? prefetch_kind(device) : 0;
+    choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes, arithmetic) : GPU_TILE_ROWS;
+    choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? prefetch_kind(device) : 0;
+    choice->nibble_table = variant->need >= CLMOE__AVX512 && variant->need <= CLMOE__AVX512_VNNI;
     return NULL;
 }

@@ -7,15 +7,25 @@
 
 typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU } clmoe__macro;
 
+/* What the CPU must have. */
+typedef enum clmoe__cpu_need {
+    CLMOE__ANY_CPU,
+    CLMOE__AVX512,
+    CLMOE__AVX512_BF16,
+    CLMOE__AVX512_VNNI,
+    CLMOE__ANY_DEVICE /* not only CPUs */
+} clmoe__cpu_need;
+
 typedef struct clmoe__gemm_variant {
     const char *name; /* as CLMOE_DISABLE takes it; the part before '/' disables all of a macro-kernel */
     clmoe__macro macro;
-    uint32_t arithmetic; /* clmoe_arithmetic, or 0 = any */
-    int micro;           /* MICRO of gemm_cpu.cl */
-    uint32_t lanes;      /* required panel lanes, or 0 = any */
+    uint32_t arithmetics; /* bits 1 << clmoe_arithmetic */
+    int is_hardware;      /* made for hardware that multiplies this arithmetic: what AUTO looks for */
+    int blocks_only;      /* for block formats */
+    int micro;            /* MICRO of gemm_cpu.cl */
+    uint32_t lanes;       /* required panel lanes, or 0 = any */
     uint32_t min_work_group, min_local_bytes;
-    int needs_cpu; /* only CPU devices run it well */
-    int needs_avx512_bf16;
+    clmoe__cpu_need need;
 } clmoe__gemm_variant;
 
 /* A variant with what the device makes of it. */
@@ -24,19 +34,20 @@ typedef struct clmoe__gemm_choice {
     uint32_t lanes;     /* PANEL_LANES of the packed weights */
     uint32_t tile_rows; /* TILE_ROWS */
     int prefetch;       /* PREFETCH of micro/prefetch.clh */
+    int nibble_table;   /* NIBBLE_TABLE of block.clh */
 } clmoe__gemm_choice;
 
 /* The i-th variant in order of preference, NULL past the last. */
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i);
 /* Fills *choice for this device and returns NULL, or says why the variant cannot be used (static or in `reason`). */
-const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t arithmetic,
-                                clmoe__gemm_choice *choice, char *reason, size_t capacity);
+const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, int is_block,
+                                uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity);
 /* PANEL_LANES that packed weights have on this device, whatever the variant. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context);
 
-/* Verdicts of self-tests: 1 passed, 0 failed, -1 not known. Thread-safe. */
+/* Verdicts of self-tests: 1 passed, 0 failed, -1 not known; `what` names format and arithmetic. Thread-safe. */
 int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic);
 clmoe_status clmoe__verdict_put(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic,
-                                int passed, clmoe_error *error);
+                                const char *what, int passed, clmoe_error *error);
 
 #endif

@@ -37,6 +37,12 @@ const char *format_name(uint32_t format) {
     static const char *const names[] = {
         [CLMOE_F32] = "f32",         [CLMOE_F16] = "f16",         [CLMOE_BF16] = "bf16",
         [CLMOE_F8_E4M3] = "f8_e4m3", [CLMOE_F4_E2M1] = "f4_e2m1", [CLMOE_F8_E8M0] = "f8_e8m0",
+        [CLMOE_Q8_0] = "q8_0",       [CLMOE_Q4_0] = "q4_0",       [CLMOE_Q4_1] = "q4_1",
+        [CLMOE_Q5_0] = "q5_0",       [CLMOE_Q5_1] = "q5_1",       [CLMOE_Q4_K] = "q4_K",
+        [CLMOE_Q5_K] = "q5_K",       [CLMOE_Q6_K] = "q6_K",       [CLMOE_IQ4_NL] = "iq4_nl",
+        [CLMOE_MXFP4] = "mxfp4",     [CLMOE_NVFP4] = "nvfp4",     [CLMOE_Q2_K] = "q2_K",
+        [CLMOE_Q3_K] = "q3_K",       [CLMOE_IQ4_XS] = "iq4_xs",   [CLMOE_TQ1_0] = "tq1_0",
+        [CLMOE_TQ2_0] = "tq2_0",
     };
     return format < COUNT_OF(names) && names[format] != NULL ? names[format] : "none";
 }

@@ -1,0 +1,109 @@
+/* What each matrix of a layer is kept in and multiplied with, decided before anything is packed: format, arithmetic, variant.
+ *
+ * Files mix formats (q4_K up, q6_K down, q8_0 shared), so each matrix has its own. Where the caller asks for no format, blocks
+ * stay what they are and everything else is kept as experts.up is, as far as that is no block format. */
+#include "weights.h"
+
+static const clmoe_tensor absent;
+
+/* A matrix of the layer and where its plan goes. */
+typedef struct planned {
+    clmoe__matrix *matrix;
+    clmoe__gemm_choice *choice;
+    const clmoe_tensor *gate, *up; /* gate may be absent */
+    const char *name;
+    int is_routed; /* of the experts, which what the caller asks for must fit */
+} planned;
+
+int clmoe__can_convert(uint32_t source, uint32_t kept) {
+    return source == kept || clmoe__format_is_wide(kept);
+}
+
+clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
+                               const char *name, clmoe_error *error) {
+    const uint32_t values = clmoe__format_values(format);
+    const clmoe_tensor *tensors[] = {up, gate};
+    if (in_features % values != 0)
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s has %u in_features, expected a multiple of %u to be kept in %s",
+                           name, in_features, values, clmoe__format_name(format));
+    for (int i = 0; i < 2; i++)
+        if (clmoe__tensor_present(tensors[i]) && !clmoe__can_convert(tensors[i]->format, format))
+            return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s is %s, which cannot be converted to %s", name,
+                               clmoe__format_name(tensors[i]->format), clmoe__format_name(format));
+    return CLMOE_OK;
+}
+
+/* Two formats cannot share a panel, and f32 loses nothing of either. */
+static uint32_t usual_format(const planned *p, uint32_t experts_up) {
+    const uint32_t source = p->up->format;
+    const int mixed = clmoe__tensor_present(p->gate) && p->gate->format != source;
+    if (mixed && (clmoe__format_is_block(source) || clmoe__format_is_block(p->gate->format))) return CLMOE_F32;
+    if (clmoe__format_is_block(source)) return clmoe__kept_format(source);
+    const uint32_t usual = clmoe__kept_format(experts_up);
+    return clmoe__format_is_wide(usual) ? usual : clmoe__kept_format(source);
+}
+
+static clmoe_status plan_matrix(clmoe_weights *weights, const clmoe_weights_desc *desc, const planned *p, char *refused,
+                                size_t capacity, clmoe_error *error) {
+    clmoe__matrix *matrix = p->matrix;
+    uint32_t arithmetic = desc->arithmetic;
+    matrix->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : usual_format(p, desc->experts.up.format);
+    TRY(clmoe__kept_check(matrix->format, p->gate, p->up, matrix->in_features, p->name, error));
+    const clmoe_status fits = clmoe__arithmetic_check(matrix->format, arithmetic, p->is_routed ? error : NULL);
+    if (fits != CLMOE_OK && p->is_routed) return fits;
+    if (fits != CLMOE_OK) arithmetic = CLMOE_ARITHMETIC_F32;
+    TRY(clmoe__arithmetic_choose(weights->context, matrix->format, &arithmetic, error));
+    TRY(clmoe__gemm_choose(weights->context, matrix->format, arithmetic, p->choice, refused, capacity, error));
+    matrix->arithmetic = arithmetic;
+    matrix->lanes = p->choice->lanes;
+    return CLMOE_OK;
+}
+
+/* size: features of an expert's input and output. */
+static void shape_ffn(const clmoe_ffn *from, uint32_t size, clmoe__ffn *ffn) {
+    ffn->num_experts = from->num_experts;
+    ffn->intermediate_size = from->intermediate_size;
+    ffn->gated = (int)from->gated;
+    ffn->up = (clmoe__matrix){.groups = from->num_experts, .in_features = size, .out_features = from->intermediate_size};
+    ffn->up.gated = ffn->gated;
+    ffn->down = (clmoe__matrix){.groups = from->num_experts, .in_features = from->intermediate_size, .out_features = size};
+}
+
+/* Kept in f32, whatever the experts are: a logit's rounding changes which expert is chosen. */
+static clmoe_status plan_router(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
+    char refused[512];
+    TRY(clmoe__gemm_choose(weights->context, CLMOE_F32, CLMOE_ARITHMETIC_F32, &weights->router_choice, refused,
+                           sizeof refused, error));
+    weights->router = (clmoe__matrix){.groups = 1,
+                                      .in_features = desc->hidden_size,
+                                      .out_features = desc->num_classes,
+                                      .format = CLMOE_F32,
+                                      .arithmetic = CLMOE_ARITHMETIC_F32,
+                                      .lanes = weights->router_choice.lanes};
+    return CLMOE_OK;
+}
+
+clmoe_status clmoe__weights_plan(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
+    const uint32_t h = desc->hidden_size, l = desc->latent_size;
+    const clmoe_ffn *experts = &desc->experts, *shared = &desc->shared;
+    char refused[512];
+    shape_ffn(experts, weights->experts_size, &weights->experts);
+    if (shared->intermediate_size != 0) shape_ffn(shared, h, &weights->shared);
+    weights->latent_in = (clmoe__matrix){.groups = 1, .in_features = h, .out_features = l};
+    weights->latent_out = (clmoe__matrix){.groups = 1, .in_features = l, .out_features = h};
+    const planned all[] = {
+        {&weights->experts.up, &weights->experts.up_choice, &experts->gate, &experts->up, "experts.up", 1},
+        {&weights->experts.down, &weights->experts.down_choice, &absent, &experts->down, "experts.down", 1},
+        {&weights->shared.up, &weights->shared.up_choice, &shared->gate, &shared->up, "shared.up", 0},
+        {&weights->shared.down, &weights->shared.down_choice, &absent, &shared->down, "shared.down", 0},
+        {&weights->latent_in, &weights->latent_in_choice, &absent, &desc->latent_in, "latent_in", 0},
+        {&weights->latent_out, &weights->latent_out_choice, &absent, &desc->latent_out, "latent_out", 0},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const int is_first = i == 0;
+        if (!clmoe__tensor_present(all[i].up)) continue;
+        TRY(plan_matrix(weights, desc, &all[i], is_first ? weights->refused : refused,
+                        is_first ? sizeof weights->refused : sizeof refused, error));
+    }
+    return clmoe__tensor_present(&desc->router) ? plan_router(weights, desc, error) : CLMOE_OK;
+}

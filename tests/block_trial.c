@@ -1,0 +1,209 @@
+/* Sources, packing and the comparison of block_trial.h. */
+#include "block_trial.h"
+
+#include "layer/matrix.h"
+
+#define TENSORS 2 /* gate and up */
+
+typedef struct block_tensor {
+    const block_format *format;
+    uint64_t rows, row_bytes, expert_bytes, bytes; /* from row to row, expert to expert; in all */
+    uint8_t *data;
+    const void **hosts;
+    clmoe_buffer *lists;
+    test_buffer *buffers;
+    uint32_t buffer_count;
+    clmoe_tensor described;
+} block_tensor;
+
+void block_random(const block_format *f, uint8_t *block, test_random *random) {
+    for (uint32_t i = 0; i < f->bytes; i++) block[i] = (uint8_t)test_random_u64(random);
+    for (uint32_t i = 0; i < 2 && f->half_at[i] != UINT32_MAX; i++) {
+        uint8_t *high = block + f->half_at[i] + 1; /* exponents 0 to 15: subnormals as well, and no product is infinite */
+        *high = (uint8_t)(*high & 0xbf);
+    }
+}
+
+/* Where `bytes` of every expert lie: as the description says. */
+static void place(test_device *device, const block_trial *t, block_tensor *s, uint64_t last) {
+    clmoe_tensor *d = &s->described;
+    s->buffers = calloc(t->groups, sizeof *s->buffers);
+    s->lists = calloc(t->groups, sizeof *s->lists);
+    s->hosts = calloc(t->groups, sizeof *s->hosts);
+    assert_true(s->buffers != NULL && s->lists != NULL && s->hosts != NULL);
+    for (uint32_t g = 0; g < t->groups; g++) s->hosts[g] = s->data + g * s->expert_bytes;
+    if (t->from == BLOCK_HOST) d->host = s->data;
+    if (t->from == BLOCK_HOST_LIST) d->host_list = s->hosts;
+    if (t->from == BLOCK_BUFFER) {
+        s->buffers[s->buffer_count++] = test_buffer_new(device, (t->groups - 1) * s->expert_bytes + last, s->data);
+        d->buffer = s->buffers[0].at;
+    }
+    for (uint32_t g = 0; t->from == BLOCK_BUFFER_LIST && g < t->groups; g++) {
+        s->buffers[s->buffer_count++] = test_buffer_new(device, last, s->hosts[g]);
+        s->lists[g] = s->buffers[g].at;
+        d->buffer_list = s->lists;
+    }
+}
+
+static block_tensor tensor_new(test_device *device, const block_trial *t, const block_format *f, uint64_t rows,
+                               uint64_t stream) {
+    block_tensor s = {.format = f, .rows = rows};
+    const uint64_t row_values = t->in_features + (uint64_t)t->gap * f->values;
+    const uint64_t expert_values = rows * row_values + (uint64_t)t->gap * f->values;
+    test_random random = test_random_new(stream);
+    s.row_bytes = row_values / f->values * f->bytes;
+    s.expert_bytes = expert_values / f->values * f->bytes;
+    s.bytes = t->groups * s.expert_bytes;
+    s.data = malloc(s.bytes);
+    assert_non_null(s.data);
+    for (uint64_t at = 0; at < s.bytes; at += f->bytes) block_random(f, s.data + at, &random);
+    if (t->blocks != NULL) memcpy(s.data, t->blocks, s.bytes);
+    s.described = (clmoe_tensor){.format = f->format};
+    if (t->gap != 0) s.described.row_stride = row_values;
+    if (t->gap != 0) s.described.expert_stride = expert_values;
+    place(device, t, &s, (rows - 1) * s.row_bytes + t->in_features / f->values * f->bytes);
+    return s;
+}
+
+static void tensor_free(test_device *device, block_tensor *s) {
+    for (uint32_t i = 0; i < s->buffer_count; i++) test_buffer_free(device, &s->buffers[i]);
+    free(s->buffers);
+    free(s->lists);
+    free((void *)s->hosts);
+    free(s->data);
+}
+
+/* ------------------------------------------------------------------------------------------- comparison */
+
+/* The row of tensor *tensor (0 gate, 1 up) that goes to column `column` of panel `panel`, or -1. */
+static int64_t row_of(const block_trial *t, uint32_t lanes, uint32_t panel, uint32_t column, uint32_t *tensor) {
+    const uint64_t out = t->gated ? (uint64_t)panel * lanes + column % lanes : (uint64_t)panel * 2 * lanes + column;
+    const uint32_t half = column / lanes;
+    *tensor = 1;
+    if (out >= t->out_features) return -1;
+    if (!t->gated) return (int64_t)out;
+    if (t->gate_up == CLMOE_GATE_UP_SEPARATE) {
+        *tensor = half;
+        return (int64_t)out;
+    }
+    if (t->gate_up == CLMOE_GATE_UP_INTERLEAVED) return (int64_t)(2 * out + half);
+    return (int64_t)(out + half * t->out_features);
+}
+
+static uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* A value of a plain panel as the library has it, and as the oracle's rounds to. */
+static uint32_t plain_bits(const block_trial *t, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column) {
+    const uint32_t kp = t->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 1;
+    const size_t size = test_format_bytes(t->format);
+    uint32_t bits = 0;
+    memcpy(&bits, panel + ((k / kp * columns + column) * kp + k % kp) * size, size);
+    return bits;
+}
+
+static uint32_t rounded(uint32_t format, float value) {
+    uint32_t bits = 0;
+    test_store(&bits, format, 0, (double)value);
+    return bits;
+}
+
+static void compare_column(const block_trial *t, const block_tensor *tensors, const uint8_t *panel, uint32_t lanes,
+                           uint32_t group, uint32_t p, uint32_t column) {
+    uint32_t which;
+    const int64_t row = row_of(t, lanes, p, column, &which);
+    const block_tensor *s = &tensors[which];
+    const block_format *kept = block_format_of(t->format);
+    float values[256];
+    for (uint64_t k = 0; k < t->in_features; k++) {
+        const block_format *f = s->format;
+        if (row >= 0 && k % f->values == 0)
+            f->decode(s->data + group * s->expert_bytes + (uint64_t)row * s->row_bytes + k / f->values * f->bytes, values);
+        const float value = row >= 0 ? values[k % f->values] : 0.0f;
+        uint32_t got, wanted;
+        if (kept != NULL) {
+            got = bits_of(block_packed_value(kept, panel, 2 * lanes, k, column)), wanted = bits_of(value);
+            if (row < 0) continue; /* zero bytes: compare_padding */
+        } else {
+            got = plain_bits(t, panel, 2 * lanes, k, column), wanted = rounded(t->format, value);
+        }
+        if (got != wanted)
+            fail_msg("%s -> %u arithmetic %u, %u lanes, [%u, %u] gated %u %u: group %u panel %u column %u (row %lld) k %llu "
+                     "is %x, expected %x", f->name, t->format, t->arithmetic, lanes, t->out_features, t->in_features, t->gated,
+                     t->gate_up, group, p, column, (long long)row, (unsigned long long)k, got, wanted);
+    }
+}
+
+/* Every byte that holds no value is 0: count those that are not, with and without the values'. A panel whose columns all have
+ * rows and whose k fill their supers has none, so the sizes must agree too. */
+static void compare_padding(const block_trial *t, const block_format *kept, const uint8_t *panel, uint32_t lanes, uint32_t p) {
+    const uint32_t columns = 2 * lanes, values = kept->super_blocks * kept->values;
+    const uint64_t supers = (t->in_features + values - 1) / values, padded = supers * values;
+    const size_t column_bytes = block_panel_bytes(kept, 1, t->in_features) / supers;
+    for (uint32_t column = 0; column < columns; column++) {
+        uint32_t which;
+        const int absent = row_of(t, lanes, p, column, &which) < 0;
+        for (uint64_t k = absent ? 0 : t->in_features; k < padded; k++) {
+            float zero_bytes[1];
+            uint8_t nothing[512] = {0};
+            assert_true(column_bytes <= sizeof nothing);
+            zero_bytes[0] = block_packed_value(kept, nothing, 1, k % values, 0);
+            assert_int_equal(bits_of(block_packed_value(kept, panel, columns, k, column)), bits_of(zero_bytes[0]));
+        }
+    }
+}
+
+static uint8_t *read_matrix(test_device *device, const clmoe__matrix *matrix) {
+    const uint64_t total = (uint64_t)matrix->groups * matrix->panels;
+    uint8_t *packed = malloc(total * matrix->panel_bytes);
+    assert_non_null(packed);
+    for (uint32_t i = 0; i < matrix->shard_count; i++) {
+        const uint64_t first = i * matrix->panels_per_shard;
+        const uint64_t panels = total - first < matrix->panels_per_shard ? total - first : matrix->panels_per_shard;
+        assert_int_equal(clEnqueueReadBuffer(device->queue, matrix->shards[i].mem, CL_TRUE, 0, panels * matrix->panel_bytes,
+                                             packed + first * matrix->panel_bytes, 0, NULL, NULL), CL_SUCCESS);
+    }
+    return packed;
+}
+
+static void compare(test_device *device, const block_trial *t, const block_tensor *tensors, const clmoe__matrix *matrix) {
+    const block_format *kept = block_format_of(t->format);
+    uint8_t *packed = read_matrix(device, matrix);
+    if (kept != NULL)
+        assert_int_equal(matrix->panel_bytes, block_panel_bytes(kept, 2 * matrix->lanes, t->in_features));
+    for (uint32_t g = 0; g < t->groups; g++)
+        for (uint32_t p = 0; p < matrix->panels; p++) {
+            const uint8_t *panel = packed + ((uint64_t)g * matrix->panels + p) * matrix->panel_bytes;
+            for (uint32_t column = 0; column < 2 * matrix->lanes; column++)
+                compare_column(t, tensors, panel, matrix->lanes, g, p, column);
+            if (kept != NULL) compare_padding(t, kept, panel, matrix->lanes, p);
+        }
+    free(packed);
+}
+
+void block_trial_run(test_device *device, const block_trial *t) {
+    static const clmoe__matrix_names names = {"gate", "gate_bias", "up", "up_bias"};
+    static const clmoe_tensor absent;
+    clmoe_context *context = device->context;
+    clmoe_error error = {.struct_size = sizeof error};
+    const int separate = t->gated && t->gate_up == CLMOE_GATE_UP_SEPARATE;
+    block_tensor tensors[TENSORS] = {{0}};
+    const block_format *gate_format = t->gate_source != NULL ? t->gate_source : t->source;
+    if (separate) tensors[0] = tensor_new(device, t, gate_format, t->out_features, t->stream + 1);
+    tensors[1] = tensor_new(device, t, t->source, t->gated && !separate ? 2ull * t->out_features : t->out_features, t->stream);
+    const clmoe_tensor *gate = separate ? &tensors[0].described : &absent, *up = &tensors[1].described;
+    clmoe__packer packer = {.context = context};
+    clmoe__matrix matrix = {.groups = t->groups, .in_features = t->in_features, .out_features = t->out_features,
+                            .gated = (int)t->gated, .format = t->format, .arithmetic = t->arithmetic,
+                            .lanes = context->device.vector_width};
+    OK(clmoe__projection_check(context, t->groups, t->in_features, t->out_features, (int)t->gated, t->gate_up, gate, up,
+                               &absent, &absent, &names, &error));
+    OK(clmoe__projection_create(&packer, &matrix, t->gate_up, gate, up, &absent, &absent, &names, &error));
+    compare(device, t, tensors, &matrix);
+    clmoe__packer_destroy(&packer);
+    clmoe__matrix_destroy(context, &matrix);
+    for (int i = 0; i < TENSORS; i++) tensor_free(device, &tensors[i]);
+}

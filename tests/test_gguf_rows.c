@@ -1,0 +1,170 @@
+/* Every architecture of GGUF files: its metadata must give the sizes, layers and rule that gguf_rows.c says; a random layer
+ * written under its names in F32, F16 or BF16 and run must choose and give what the double-precision oracle does. */
+#include <math.h>
+#include <stdio.h>
+
+#include "gguf_file.h"
+#include "gguf_rows.h"
+#include "layer_routes.h"
+#include "model_files.h"
+
+#define TOKENS 7
+
+static test_device device;
+
+static json_t *metadata_of(const model_row *row) {
+    clmoe_error error = {0};
+    json_t *root = NULL;
+    char *text = model_row_config(row);
+    OK(clmoe__json_parse(text, strlen(text), "row", &root, &error));
+    free(text);
+    return root;
+}
+
+/* ------------------------------------------------------------------------------------------------ metadata */
+
+/* Every layer that has experts, by its router alone. */
+static void add_routers(gguf_file *f, const model_row *row) {
+    static const uint64_t router[2] = {40, 8};
+    static const float zeros[320];
+    for (const char *at = row->moe; *at != '\0';) {
+        char name[64], *end;
+        (void)snprintf(name, sizeof name, "blk.%lu.ffn_gate_inp.weight", strtoul(at, &end, 10));
+        gguf_tensor(f, name, GGUF_TYPE_F32, 2, router, zeros, sizeof zeros);
+        at = end;
+    }
+}
+
+static void layers_text(const clmoe_model_info *info, char *text, size_t room) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < info->num_moe_layers && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%u", i != 0 ? " " : "", info->moe_layers[i]);
+}
+
+static gguf_file row_file(const model_row *row) {
+    json_t *root = metadata_of(row);
+    gguf_file f = gguf_new();
+    const char *architecture = json_object_iter_key(json_object_iter(root));
+    gguf_text(&f, "general.architecture", architecture);
+    gguf_tree(&f, architecture, json_object_get(root, architecture));
+    json_decref(root);
+    return f;
+}
+
+static void check_metadata(const model_row *row) {
+    clmoe_error error = {.struct_size = sizeof error};
+    test_folder folder = test_folder_new();
+    gguf_file f = row_file(row);
+    clmoe_model *model = NULL;
+    clmoe_model_info info = {.struct_size = sizeof info};
+    char layers[64];
+    add_routers(&f, row);
+    OK(clmoe_model_open(gguf_write(&f, &folder, "m.gguf"), &model, &error));
+    OK(clmoe_model_get_info(model, &info, &error));
+    assert_int_equal(info.num_layers, row->layers);
+    layers_text(&info, layers, sizeof layers);
+    assert_string_equal(layers, row->moe);
+    clmoe__layer_config c;
+    const clmoe_layer_desc wanted = model_row_desc(row);
+    OK(clmoe__config_layer(&model->config, model_row_layer(row), &c, &error));
+    assert_int_equal(c.hidden_size, row->hidden);
+    assert_int_equal(c.intermediate_size, row->intermediate);
+    assert_int_equal(c.shared_intermediate_size, row->shared);
+    assert_int_equal(c.latent_size, row->latent);
+    assert_memory_equal(&c.desc.routing, &wanted.routing, sizeof wanted.routing);
+    assert_memory_equal(&c.desc.activation, &wanted.activation, sizeof wanted.activation);
+    assert_memory_equal(&c.desc.shared_activation, &wanted.shared_activation, sizeof wanted.shared_activation);
+    assert_true(c.desc.routed_scale >= 1 && c.desc.routed_scale <= 1);
+    clmoe_model_destroy(model);
+    gguf_free(&f);
+    test_folder_free(&folder);
+}
+
+/* ------------------------------------------------------------------------------------------------- tensors */
+
+static void run(const model_row *row, uint32_t source, uint64_t stream) {
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_model *model = NULL;
+    clmoe_model_weights_desc desc;
+    layer_case *c = model_case(&device, row, source, stream);
+    model_files files = model_files_new(row, c, source);
+    test_random random = test_random_new(stream);
+    gguf_file f = row_file(row);
+    for (uint32_t i = 0; i < files.count; i++) gguf_out_tensor(&f, &files.tensors[i]);
+    OK(clmoe_model_open(gguf_write(&f, &files.folder, "m.gguf"), &model, &error));
+    clmoe_model_layer layer = {.struct_size = sizeof layer};
+    OK(clmoe_model_get_layer(model, model_row_layer(row), &layer, &error));
+    assert_int_equal(layer.format, source);
+    assert_int_equal(layer.bytes, files.bytes);
+    assert_int_equal(layer.num_tensors, files.count);
+    assert_string_equal(layer.formats, source == CLMOE_F32 ? "f32" : source == CLMOE_F16 ? "f16" : "bf16");
+    clmoe_model_weights_desc_default(&desc, sizeof desc);
+    desc.format = CLMOE_F32;
+    desc.arithmetic = CLMOE_ARITHMETIC_F32;
+    OK(clmoe_model_layer_create(model, layer.layer, device.context, &desc, &c->layer, &error));
+    clmoe_model_destroy(model); /* the layer does not need it */
+    void *x = case_input(c, TOKENS, &random);
+    case_result result = case_forward(c, NULL, x, TOKENS);
+    case_check(c, x, TOKENS, &result);
+    case_check_routes(c, x, TOKENS, &result);
+    case_result_free(&result);
+    free(x);
+    case_free(c);
+    gguf_free(&f);
+    model_files_free(&files);
+}
+
+static void test_row(void **state) {
+    const model_row *row = *state;
+    const uint64_t stream = 1300 + (uint64_t)(row - gguf_rows);
+    check_metadata(row);
+    if (row->names.prefix != NULL)
+        run(row, stream % 3 == 0 ? CLMOE_BF16 : stream % 3 == 1 ? CLMOE_F16 : CLMOE_F32, stream);
+}
+
+/* A model whose architecture has experts, but which itself has none. */
+static void dense_models(void **state) {
+    static const char *const keys[] = {"", "llama.expert_count"};
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        clmoe_error error = {.struct_size = sizeof error};
+        test_folder folder = test_folder_new();
+        gguf_file f = gguf_new();
+        clmoe_model *model = NULL;
+        clmoe_model_info info = {.struct_size = sizeof info};
+        gguf_text(&f, "general.architecture", "llama");
+        gguf_u32(&f, "llama.block_count", 2);
+        gguf_u32(&f, "llama.embedding_length", 8);
+        if (keys[i][0] != '\0') gguf_u32(&f, keys[i], 0);
+        OK(clmoe_model_open(gguf_write(&f, &folder, "m.gguf"), &model, &error));
+        OK(clmoe_model_get_info(model, &info, &error));
+        assert_int_equal(info.num_moe_layers, 0);
+        assert_int_equal(info.num_layers, 2);
+        clmoe_model_destroy(model);
+        gguf_free(&f);
+        test_folder_free(&folder);
+    }
+}
+
+static int setup(void **state) {
+    (void)state;
+    device = test_open(NULL);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    test_close(&device);
+    return 0;
+}
+
+int main(void) {
+    struct CMUnitTest *tests = calloc(gguf_row_count + 1, sizeof *tests);
+    for (unsigned i = 0; i < gguf_row_count; i++)
+        tests[i] = (struct CMUnitTest){gguf_rows[i].name, test_row, NULL, NULL, (void *)(uintptr_t)&gguf_rows[i]};
+    tests[gguf_row_count] = (struct CMUnitTest){"dense models", dense_models, NULL, NULL, NULL};
+    const int failed = _cmocka_run_group_tests("GGUF rows", tests, gguf_row_count + 1, setup, teardown);
+    free(tests);
+    return failed;
+}
