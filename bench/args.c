@@ -10,6 +10,7 @@
 
 #include "tool.h"
 #include "usage.h"
+#include "weight_formats.h"
 
 enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED, KEY_LOADS };
 
@@ -40,16 +41,23 @@ static error_t add_tokens(struct argp_state *state, char *part) {
     return whole32(state, "--tokens", part, 1u << 20, &args->tokens[args->token_count++]);
 }
 
+/* A format or all of them. */
 static error_t add_format(struct argp_state *state, char *part) {
-    static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
     tool_args *args = state->input;
-    for (size_t i = 0; i < COUNT_OF(formats); i++) {
-        if (strcmp(part, format_name(formats[i])) != 0) continue;
+    char names[256];
+    const int all = strcmp(part, "all") == 0;
+    size_t found = 0;
+    for (size_t i = 0; weight_format_at(i) != CLMOE_FORMAT_NONE; i++) {
+        const uint32_t format = weight_format_at(i);
+        if (args->plain_formats_only && weight_format_is_block(format)) continue;
+        if (!all && strcmp(part, format_name(format)) != 0) continue;
         if (args->format_count == MAX_FORMATS) return wrong(state, "--weights takes at most %d formats", MAX_FORMATS);
-        args->formats[args->format_count++] = formats[i];
-        return 0;
+        args->formats[args->format_count++] = format;
+        found++;
     }
-    return wrong(state, "--weights has '%s', expected f32, bf16 or f16", part);
+    if (found != 0) return 0;
+    weight_format_names(args->plain_formats_only, names, sizeof names);
+    return wrong(state, "--weights has '%s', expected all or one of %s", part, names);
 }
 
 static error_t add_model(struct argp_state *state, char *part) {
@@ -66,6 +74,15 @@ static error_t add_model(struct argp_state *state, char *part) {
 }
 
 /* ------------------------------------------------------------------------------------------------- parsers */
+
+static error_t parse_arithmetic(struct argp_state *state, const char *text, uint32_t *arithmetic) {
+    for (uint32_t i = 0; arithmetic_name(i) != NULL; i++) {
+        if (strcmp(text, arithmetic_name(i)) != 0) continue;
+        *arithmetic = i;
+        return 0;
+    }
+    return wrong(state, "--arithmetic is '%s', expected auto, f32, bf16 or int8", text);
+}
 
 static error_t parse_seconds(struct argp_state *state, const char *text, double *seconds) {
     char *end;
@@ -120,6 +137,7 @@ static error_t parse_layer(int key, char *text, struct argp_state *state) {
         case 'm': return each(state, text, add_model);
         case 't': args->token_count = 0; return each(state, text, add_tokens);
         case 'w': args->format_count = 0; return each(state, text, add_format);
+        case 'a': return parse_arithmetic(state, text, &args->arithmetic);
         case 's': return parse_seconds(state, text, &args->seconds);
         case KEY_SEED: return whole(state, "--seed", text, 0, UINT64_MAX, &args->seed);
         case KEY_HIDDEN: return whole32(state, "--hidden-size", text, 1u << 20, &m->hidden_size);
@@ -149,26 +167,28 @@ static const struct argp_option common_options[] = {
 static const struct argp_option layer_options[] = {
     SHAPE_OPTIONS,
     {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,8,64,512)", 0},
-    {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16)", 0},
+    {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16), or all:", 0},
+    {"arithmetic", 'a', "NAME", 0, "auto, f32, bf16 or int8 (default auto)", 0},
     {"seconds", 's', "S", 0, "seconds of timed forwards a row (default 2)", 0},
     {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
     {0}};
 
 static const struct argp_option load_options[] = {
     SHAPE_OPTIONS,
-    {"weights", 'w', "LIST", 0, "formats of the checkpoint, and of the weights made of it (default bf16)", 0},
+    {"weights", 'w', "LIST", 0, "formats of the checkpoint, and of the weights made of it (default bf16), or all:", 0},
     {"loads", KEY_LOADS, "N", 0, "timed loads a row (default 9)", 0},
     {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
     {0}};
 
 static const struct argp common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
 
-/* Adds the names of the models to --help. */
+/* Adds the names of models and formats to --help. */
 static char *layer_help(int key, const char *text, void *input) {
-    (void)input;
     char names[512], *line = NULL;
-    if (key != 'm' || text == NULL) return (char *)(uintptr_t)text;
-    model_names(names, sizeof names);
+    if ((key != 'm' && key != 'w') || text == NULL) return (char *)(uintptr_t)text;
+    const tool_args *args = input;
+    if (key == 'm') model_names(names, sizeof names);
+    if (key == 'w') weight_format_names(args != NULL && args->plain_formats_only, names, sizeof names);
     if (asprintf(&line, "%s %s", text, names) < 0) return (char *)(uintptr_t)text;
     return line;
 }
@@ -203,7 +223,7 @@ int load_args(int argc, char **argv, tool_args *args) {
                                      common_child,
                                      layer_help,
                                      NULL};
-    *args = (tool_args){.loads = 9, .seed = 1, .custom = model_by_numbers()};
+    *args = (tool_args){.loads = 9, .seed = 1, .custom = model_by_numbers(), .plain_formats_only = 1};
     args->formats[0] = CLMOE_BF16;
     args->format_count = 1;
     return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;

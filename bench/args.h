@@ -9,7 +9,7 @@
 
 #define MAX_TOKEN_COUNTS 32
 #define MAX_MODELS       16
-#define MAX_FORMATS      3
+#define MAX_FORMATS      16
 
 typedef struct tool_args {
     const char *device; /* as clmoe_context_desc.device; NULL: the default */
@@ -25,6 +25,8 @@ typedef struct tool_args {
     size_t token_count;
     uint32_t formats[MAX_FORMATS]; /* clmoe_format */
     size_t format_count;
+    int plain_formats_only; /* set before the command line is read: no block formats */
+    uint32_t arithmetic;    /* clmoe_arithmetic */
 } tool_args;
 
 /* All fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tool.h"
+#include "weight_formats.h"
 
 #define MAX_EXPERTS 1024
 #define TIE         1e-4 /* keys closer than this may rank either way in f32 */
@@ -114,23 +115,32 @@ static int check_routes(const host_layer *layer, const token_result *token, doub
 
 /* ------------------------------------------------------------------------------------------------- outputs */
 
-/* row of a matrix . vector */
-static double dot_row(const host_layer *layer, const void *matrix, size_t row, uint32_t n, const double *vector,
-                      double *scratch) {
-    format_load_run(matrix, layer->format, row * n, n, scratch);
+/* Room for one token. Form 0 is exact; form 1, which only bf16 arithmetic has, rounds weights and h to bf16 (x is exact
+ * in bf16 already). */
+typedef struct room {
+    double *x, *row, *h[2], *out[2];
+    int forms;
+} room;
+
+static double dot(const double *a, const double *b, uint32_t n) {
     double sum[4] = {0};
     uint32_t i = 0;
     for (; i + 4 <= n; i += 4) {
-        for (uint32_t j = 0; j < 4; j++) sum[j] += scratch[i + j] * vector[i + j];
+        for (uint32_t j = 0; j < 4; j++) sum[j] += a[i + j] * b[i + j];
     }
-    for (; i < n; i++) sum[0] += scratch[i] * vector[i];
+    for (; i < n; i++) sum[0] += a[i] * b[i];
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-/* Room for one token. */
-typedef struct room {
-    double *x, *h, *rounded, *scratch, *out[2];
-} room;
+/* row of a matrix . vector, in each form */
+static void dot_row(const host_layer *layer, const void *matrix, size_t row, uint32_t n, const double *exact,
+                    const double *rounded, const room *r, double result[2]) {
+    weight_load_run(matrix, layer->format, row * n, n, r->row);
+    result[0] = dot(r->row, exact, n);
+    if (r->forms == 1) return;
+    for (uint32_t i = 0; i < n; i++) r->row[i] = (double)round_to_bf16((float)r->row[i]);
+    result[1] = dot(r->row, rounded, n);
+}
 
 static double activate(const model *m, int plain, double gate, double up) {
     if (plain) return gate / (1 + exp(-gate)) * up;
@@ -142,29 +152,65 @@ static double activate(const model *m, int plain, double gate, double up) {
     return gate / (1 + exp(-(double)m->alpha * gate)) * (up + (double)m->up_offset);
 }
 
-/* out[0] += factor * expert(x), out[1] the same with h rounded to bf16. expert E is the shared one. */
+/* out += factor * expert(x), in each form. expert E is the shared one. */
 static void add_expert(const host_layer *layer, uint32_t expert, double factor, room *r) {
     const model *m = layer->shape;
     const uint32_t hidden = m->hidden_size, shared = expert == m->num_experts;
     const uint32_t width = shared ? m->shared_size : m->intermediate_size;
     const int biased = m->biases && !shared;
+    double gate[2], up[2], sum[2];
     for (uint32_t i = 0; i < width; i++) {
-        double gate = dot_row(layer, layer->gate[expert], i, hidden, r->x, r->scratch);
-        double up = dot_row(layer, layer->up[expert], i, hidden, r->x, r->scratch);
-        if (biased) {
-            gate += (double)layer->gate_bias[(size_t)expert * width + i];
-            up += (double)layer->up_bias[(size_t)expert * width + i];
+        const size_t at = (size_t)expert * width + i;
+        dot_row(layer, layer->gate[expert], i, hidden, r->x, r->x, r, gate);
+        dot_row(layer, layer->up[expert], i, hidden, r->x, r->x, r, up);
+        for (int form = 0; form < r->forms; form++) {
+            if (biased) gate[form] += (double)layer->gate_bias[at];
+            if (biased) up[form] += (double)layer->up_bias[at];
+            r->h[form][i] = activate(m, (int)shared, gate[form], up[form]);
         }
-        r->h[i] = activate(m, (int)shared, gate, up);
-        r->rounded[i] = (double)round_to_bf16((float)r->h[i]);
+        if (r->forms == 2) r->h[1][i] = (double)round_to_bf16((float)r->h[1][i]);
     }
     for (uint32_t o = 0; o < hidden; o++) {
         const double bias = biased ? (double)layer->down_bias[(size_t)expert * hidden + o] : 0;
-        r->out[0][o] += factor * (bias + dot_row(layer, layer->down[expert], o, width, r->h, r->scratch));
-        if (r->out[1] == NULL) continue;
-        r->out[1][o] += factor * (bias + dot_row(layer, layer->down[expert], o, width, r->rounded, r->scratch));
+        dot_row(layer, layer->down[expert], o, width, r->h[0], r->h[1], r, sum);
+        for (int form = 0; form < r->forms; form++) r->out[form][o] += factor * (bias + sum[form]);
     }
 }
+
+static int room_make(const model *m, int forms, room *r) {
+    const size_t n = m->hidden_size,
+                 widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
+    memset(r, 0, sizeof *r);
+    r->forms = forms;
+    r->x = malloc(n * sizeof(double));
+    r->row = malloc((n > widest ? n : widest) * sizeof(double));
+    int failed = r->x == NULL || r->row == NULL;
+    for (int form = 0; form < forms; form++) {
+        r->h[form] = malloc(widest * sizeof(double));
+        r->out[form] = malloc(n * sizeof(double));
+        failed |= r->h[form] == NULL || r->out[form] == NULL;
+    }
+    return failed;
+}
+
+static void room_free(room *r) {
+    free(r->x);
+    free(r->row);
+    for (int form = 0; form < 2; form++) {
+        free(r->h[form]);
+        free(r->out[form]);
+    }
+}
+
+static void expected_output(const host_layer *layer, const token_result *token, const double *weight, room *r) {
+    const model *m = layer->shape;
+    for (uint32_t h = 0; h < m->hidden_size; h++) r->x[h] = (double)token->x[h];
+    for (int form = 0; form < r->forms; form++) memset(r->out[form], 0, m->hidden_size * sizeof(double));
+    for (uint32_t k = 0; k < m->top_k; k++) add_expert(layer, (uint32_t)token->index[k], weight[k], r);
+    if (m->shared_size != 0) add_expert(layer, m->num_experts, 1, r);
+}
+
+/* -------------------------------------------------------------------------------------------------- errors */
 
 /* The largest difference, over the root mean square of what is expected. A NaN counts as infinite. */
 static double relative_error(const double *expected, const float *got, uint32_t count) {
@@ -177,72 +223,64 @@ static double relative_error(const double *expected, const float *got, uint32_t 
     return worst / sqrt(square / count);
 }
 
-static int room_make(const model *m, uint32_t format, room *r) {
-    const size_t n = m->hidden_size,
-                 widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
-    const size_t longest = n > widest ? n : widest;
-    memset(r, 0, sizeof *r);
-    r->x = malloc(n * sizeof(double));
-    r->h = malloc(widest * sizeof(double));
-    r->rounded = malloc(widest * sizeof(double));
-    r->scratch = malloc(longest * sizeof(double));
-    r->out[0] = malloc(n * sizeof(double));
-    if (format == CLMOE_BF16) r->out[1] = malloc(n * sizeof(double));
-    return r->x == NULL || r->h == NULL || r->rounded == NULL || r->scratch == NULL || r->out[0] == NULL ||
-           (format == CLMOE_BF16 && r->out[1] == NULL);
-}
+/* Sums of squares over tokens. */
+typedef struct squares {
+    double difference, expected;
+} squares;
 
-static void room_free(room *r) {
-    free(r->x);
-    free(r->h);
-    free(r->rounded);
-    free(r->scratch);
-    free(r->out[0]);
-    free(r->out[1]);
-}
-
-static void expected_output(const host_layer *layer, const token_result *token, const double *weight, room *r) {
-    const model *m = layer->shape;
-    for (uint32_t h = 0; h < m->hidden_size; h++) r->x[h] = (double)token->x[h];
-    for (int i = 0; i < 2; i++) {
-        if (r->out[i] != NULL) memset(r->out[i], 0, m->hidden_size * sizeof(double));
+static void add_squares(const double *expected, const float *got, uint32_t count, squares *sums) {
+    for (uint32_t i = 0; i < count; i++) {
+        const double difference = (double)got[i] - expected[i];
+        sums->difference += difference * difference;
+        sums->expected += expected[i] * expected[i];
     }
-    for (uint32_t k = 0; k < m->top_k; k++) add_expert(layer, (uint32_t)token->index[k], weight[k], r);
-    if (m->shared_size != 0) add_expert(layer, m->num_experts, 1, r);
 }
 
-double tolerance_of(const model *m, int bf16_arithmetic) {
+double nmse_limit(uint32_t arithmetic) {
+    return arithmetic == CLMOE_ARITHMETIC_INT8 ? 4e-4 : arithmetic == CLMOE_ARITHMETIC_BF16 ? 1e-4 : 1e-9;
+}
+
+double tolerance_of(const model *m, uint32_t arithmetic) {
     const uint32_t widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
     const double longest = (double)(m->hidden_size > widest ? m->hidden_size : widest);
     const double f32 = 8 * 0x1p-24 * sqrt(longest) + 32 * 0x1p-24;
-    return bf16_arithmetic ? f32 + 16 * 0x1p-8 / sqrt((double)m->intermediate_size * m->top_k) : f32;
+    if (arithmetic == CLMOE_ARITHMETIC_INT8) return 8 * sqrt(nmse_limit(arithmetic));
+    if (arithmetic == CLMOE_ARITHMETIC_F32) return f32;
+    return f32 + 16 * 0x1p-8 / sqrt((double)m->intermediate_size * m->top_k);
 }
 
-int check_tokens(const host_layer *layer, const token_result *tokens, size_t count, check_result *result, char *why,
-                 size_t capacity) {
+/* 0 if the errors are what the arithmetic may have. */
+static int judge(uint32_t arithmetic, const check_result *result, char *why, size_t capacity) {
+    if (!(result->max_rel_error <= result->tolerance)) {
+        snprintf(why, capacity, "the largest relative error is %.3g, allowed are %.3g", result->max_rel_error,
+                 result->tolerance);
+        return 1;
+    }
+    if (result->nmse <= nmse_limit(arithmetic)) return 0;
+    snprintf(why, capacity, "the normalised mean squared error is %.3g, %s arithmetic may have %.3g", result->nmse,
+             arithmetic_name(arithmetic), nmse_limit(arithmetic));
+    return 1;
+}
+
+int check_tokens(const host_layer *layer, uint32_t arithmetic, const token_result *tokens, size_t count,
+                 check_result *result, char *why, size_t capacity) {
     const model *m = layer->shape;
-    double weight[MAX_EXPERTS], worst[2] = {0, 0};
+    const int form = arithmetic == CLMOE_ARITHMETIC_BF16; /* the one to come close to */
+    double weight[MAX_EXPERTS];
+    squares sums = {0, 0};
     room r;
     why[0] = '\0';
-    int failed = room_make(m, layer->format, &r);
+    *result = (check_result){.tolerance = tolerance_of(m, arithmetic)};
+    int failed = room_make(m, form + 1, &r);
     if (failed) snprintf(why, capacity, "out of host memory");
     for (size_t i = 0; i < count && !failed; i++) {
         failed = check_routes(layer, &tokens[i], weight, why, capacity);
         if (failed) break;
         expected_output(layer, &tokens[i], weight, &r);
-        for (int form = 0; form < 2; form++) {
-            if (r.out[form] == NULL) continue;
-            worst[form] = fmax(worst[form], relative_error(r.out[form], tokens[i].out, m->hidden_size));
-        }
+        result->max_rel_error = fmax(result->max_rel_error, relative_error(r.out[form], tokens[i].out, m->hidden_size));
+        add_squares(r.out[0], tokens[i].out, m->hidden_size, &sums);
     }
-    result->bf16_arithmetic = r.out[1] != NULL && worst[1] < worst[0];
-    result->max_rel_error = worst[result->bf16_arithmetic];
-    result->tolerance = tolerance_of(m, result->bf16_arithmetic);
+    result->nmse = sums.difference / sums.expected;
     room_free(&r);
-    if (!failed && !(result->max_rel_error <= result->tolerance)) {
-        snprintf(why, capacity, "the largest relative error is %.3g, allowed are %.3g", result->max_rel_error,
-                 result->tolerance);
-        failed = 1;
-    }
-    return failed;
+    return failed || judge(arithmetic, result, why, capacity);
 }

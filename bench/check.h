@@ -14,20 +14,24 @@ typedef struct token_result {
 
 typedef struct check_result {
     double max_rel_error; /* largest difference over the root mean square of the token's output, worst token */
-    double tolerance;
-    int bf16_arithmetic; /* rounding h to bf16 explains the output better */
+    double tolerance;     /* of max_rel_error */
+    double nmse;          /* squared differences over squares, sums over all tokens, from what exact arithmetic gives */
 } check_result;
 
 /* Checks the routes of the tokens against the double-precision router (away from ties), then the outputs that these
- * routes should give. 0 if all is right; else 1, and why[] says what is wrong. */
-int check_tokens(const host_layer *layer, const token_result *tokens, size_t count, check_result *result, char *why,
-                 size_t why_capacity);
+ * routes should give in this clmoe_arithmetic. 0 if all is right; else 1, and why[] says what is wrong. */
+int check_tokens(const host_layer *layer, uint32_t arithmetic, const token_result *tokens, size_t count,
+                 check_result *result, char *why, size_t why_capacity);
+
+/* What the normalised mean squared error may be. int8: what llama.cpp allows itself. */
+double nmse_limit(uint32_t arithmetic);
 
 /* What sums of these lengths may be off by, relative to the root mean square of the output:
  *   f32   each of the three sums behaves as a random walk over its n terms, sqrt(n) half-ulps of 2^-24; 8 for the worst
  *         of thousands of outputs, and a few ulps of the activation's exponential are well inside
- *   bf16  h is rounded to 8 bits; where the device's h differs by an ulp of f32 it may round the other way, which moves
- *         an output by 2^-8 of one term among I: 16 such terms at once are allowed */
-double tolerance_of(const model *shape, int bf16_arithmetic);
+ *   bf16  weights and h are rounded to 8 bits, by the oracle too; where the device's h differs by an ulp of f32 it may
+ *         round the other way, which moves an output by 2^-8 of one term among I: 16 such terms at once are allowed
+ *   int8  compared with exact arithmetic: eight standard deviations of the error that nmse_limit() allows */
+double tolerance_of(const model *shape, uint32_t arithmetic);
 
 #endif

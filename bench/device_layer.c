@@ -2,9 +2,11 @@
 #include "device_layer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tool.h"
+#include "weight_formats.h"
 
 static clmoe_tensor one(const float *host) {
     clmoe_tensor tensor = {.format = CLMOE_F32, .host = host};
@@ -16,11 +18,12 @@ static clmoe_tensor many(uint32_t format, const void **list) {
     return tensor;
 }
 
-static void describe_weights(const host_layer *host, clmoe_weights_desc *desc) {
+static void describe_weights(const host_layer *host, uint32_t arithmetic, clmoe_weights_desc *desc) {
     const model *m = host->shape;
     clmoe_weights_desc_default(desc, sizeof *desc);
     desc->hidden_size = m->hidden_size;
     desc->format = host->format;
+    desc->arithmetic = arithmetic;
     desc->num_classes = m->num_experts;
     desc->experts.num_experts = m->num_experts;
     desc->experts.intermediate_size = m->intermediate_size;
@@ -60,13 +63,13 @@ static clmoe_status describe_layer(const model *m, clmoe_layer_desc *desc, clmoe
     return clmoe_routing_preset(&desc->routing, m->preset, error);
 }
 
-int device_layer_add(session *s, const host_layer *host, device_layer *device) {
+int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device) {
     clmoe_weights_desc weights;
     clmoe_layer_desc layer;
     clmoe_error error = {.struct_size = sizeof error};
     const uint32_t i = device->copies;
     if (i == MAX_COPIES) return complain("more than %d copies of the weights", MAX_COPIES);
-    describe_weights(host, &weights);
+    describe_weights(host, arithmetic, &weights);
     if (describe_layer(host->shape, &layer, &error) != CLMOE_OK) return complain_clmoe(host->shape->preset, &error);
     if (clmoe_weights_create(s->context, &weights, &device->weights[i], &error) != CLMOE_OK)
         return complain_clmoe("clmoe_weights_create", &error);
@@ -84,6 +87,23 @@ void device_layer_free(device_layer *device) {
         clmoe_weights_destroy(device->weights[i]);
     }
     memset(device, 0, sizeof *device);
+}
+
+uint32_t layer_arithmetic(const clmoe_layer *layer) {
+    char text[4096], wanted[32];
+    clmoe_error error = {.struct_size = sizeof error};
+    if (clmoe_layer_describe(layer, text, sizeof text, NULL, &error) != CLMOE_OK) {
+        complain_clmoe("clmoe_layer_describe", &error);
+        return 0;
+    }
+    char *line = strncmp(text, "up ", 3) == 0 ? text : strstr(text, "\nup ");
+    if (line != NULL) line[1 + strcspn(line + 1, "\n")] = '\0';
+    for (uint32_t i = CLMOE_ARITHMETIC_F32; line != NULL && arithmetic_name(i) != NULL; i++) {
+        snprintf(wanted, sizeof wanted, ", %s arithmetic", arithmetic_name(i));
+        if (strstr(line, wanted) != NULL) return i;
+    }
+    complain("the layer's description names no arithmetic of its experts");
+    return 0;
 }
 
 double expected_experts(const model *m, uint32_t tokens) {

@@ -13,9 +13,11 @@ typedef struct device_layer {
     uint32_t copies;
 } device_layer;
 
-/* One more copy. 0, or 1 after a complaint. */
-int device_layer_add(session *s, const host_layer *host, device_layer *device);
+/* One more copy, multiplied in this clmoe_arithmetic. 0, or 1 after a complaint. */
+int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device);
 void device_layer_free(device_layer *device);
+/* The clmoe_arithmetic that a layer's experts are multiplied in, by its description; 0 after a complaint. */
+uint32_t layer_arithmetic(const clmoe_layer *layer);
 
 /* Distinct experts that `tokens` tokens are expected to hit when routes are even. */
 double expected_experts(const model *shape, uint32_t tokens);

@@ -51,11 +51,11 @@ static int print_layer(session *s, uint32_t format) {
     model tiny = model_by_numbers();
     host_layer host;
     device_layer device = {0};
-    tiny.hidden_size = 64;
-    tiny.intermediate_size = 64;
+    tiny.hidden_size = 256; /* a block of any format */
+    tiny.intermediate_size = 256;
     tiny.num_experts = 4;
     tiny.top_k = 2;
-    int failed = host_layer_make(&tiny, format, 1, &host) || device_layer_add(s, &host, &device);
+    int failed = host_layer_make(&tiny, format, 1, &host) || device_layer_add(s, &host, CLMOE_ARITHMETIC_AUTO, &device);
     if (!failed) {
         char *text = described(describe_one_layer, device.layers[0]);
         failed = text == NULL;
@@ -71,7 +71,7 @@ static int print_layer(session *s, uint32_t format) {
 }
 
 static int print_device(const char *place, const char *heading) {
-    static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
+    static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16, CLMOE_Q8_0, CLMOE_Q4_K};
     session s;
     printf("%s %s\n", place, heading);
     if (session_open(place, &s)) return 1;

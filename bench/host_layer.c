@@ -6,33 +6,47 @@
 #include <string.h>
 
 #include "tool.h"
-
-#define STEP 1031 /* elements between windows: prime, so rows of neighbours never line up */
+#include "weight_formats.h"
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-static uint64_t pool_elements(const model *m) {
+/* Elements between windows: whole blocks, a prime number of them, so rows of neighbours seldom line up. */
+static uint64_t step_of(uint32_t format) {
+    const uint32_t values = weight_format_values(format);
+    return (uint64_t)values * (values == 1 ? 1031 : values < 64 ? 37 : values < 256 ? 17 : 5);
+}
+
+static uint64_t pool_elements(const model *m, uint32_t format) {
     const uint64_t matrix = (uint64_t)m->hidden_size * larger(m->intermediate_size, m->shared_size);
-    return matrix + 3 * ((uint64_t)m->num_experts + 1) * STEP;
+    return matrix + 3 * ((uint64_t)m->num_experts + 1) * step_of(format);
 }
 
-uint64_t pool_bytes(const model *m, uint32_t format) { return pool_elements(m) * format_bytes(format); }
+uint64_t pool_bytes(const model *m, uint32_t format) { return weight_source_bytes(format, pool_elements(m, format)); }
 
-uint64_t expert_bytes(const model *m, uint32_t format) {
-    return 3 * (uint64_t)m->hidden_size * m->intermediate_size * format_bytes(format);
+/* Three matrices of an expert this wide, columns padded to multiples of `panel`. */
+static uint64_t matrices_bytes(const model *m, uint32_t width, uint32_t panel, uint32_t format) {
+    const uint64_t wide = ((uint64_t)width + panel - 1) / panel * panel;
+    const uint64_t hidden = ((uint64_t)m->hidden_size + panel - 1) / panel * panel;
+    return 2 * weight_packed_bytes(format, wide, m->hidden_size) + weight_packed_bytes(format, hidden, width);
 }
 
-uint64_t shared_bytes(const model *m, uint32_t format) {
-    return 3 * (uint64_t)m->hidden_size * m->shared_size * format_bytes(format);
-}
+uint64_t expert_bytes(const model *m, uint32_t format) { return matrices_bytes(m, m->intermediate_size, 1, format); }
 
-/* Columns are padded to whole panels of 32. */
+uint64_t shared_bytes(const model *m, uint32_t format) { return matrices_bytes(m, m->shared_size, 1, format); }
+
+static uint64_t router_bytes(const model *m) { return (uint64_t)m->num_experts * m->hidden_size * 4; }
+
 uint64_t layer_bytes(const model *m, uint32_t format) {
-    model padded = *m;
-    padded.hidden_size = (m->hidden_size + 31) / 32 * 32;
-    padded.intermediate_size = (m->intermediate_size + 31) / 32 * 32;
-    return m->num_experts * expert_bytes(&padded, format) + shared_bytes(&padded, format) +
-           (uint64_t)m->num_experts * m->hidden_size * 4;
+    return m->num_experts * matrices_bytes(m, m->intermediate_size, 32, format) +
+           matrices_bytes(m, m->shared_size, 32, format) + router_bytes(m);
+}
+
+uint64_t source_bytes(const model *m, uint32_t format) {
+    const uint64_t experts = m->num_experts;
+    const uint64_t elements = 3 * m->hidden_size * (experts * m->intermediate_size + m->shared_size);
+    const uint64_t biases = m->biases ? experts * (1 + 2 * (uint64_t)m->intermediate_size + m->hidden_size) : 0;
+    const uint64_t selection = m->rule == ROUTE_SIGMOID_GROUPS ? experts : 0;
+    return weight_source_bytes(format, elements) + router_bytes(m) + 4 * (biases + selection);
 }
 
 /* `count` values in -limit..limit; NULL without memory, or where not wanted. */
@@ -48,7 +62,8 @@ static float *values(random_state *random, uint64_t count, float limit, int want
 }
 
 static int place_windows(host_layer *layer) {
-    const size_t count = (size_t)layer->shape->num_experts + 1, step = STEP * format_bytes(layer->format);
+    const size_t count = (size_t)layer->shape->num_experts + 1;
+    const size_t step = (size_t)weight_source_bytes(layer->format, step_of(layer->format));
     layer->gate = malloc(count * sizeof *layer->gate);
     layer->up = malloc(count * sizeof *layer->up);
     layer->down = malloc(count * sizeof *layer->down);
@@ -72,10 +87,10 @@ int host_layer_make(const model *m, uint32_t format, uint64_t seed, host_layer *
     if (layer->pool == NULL || place_windows(layer))
         return complain("out of host memory for the weights of %s", m->name);
     random_state random = {seed * 2 + 1};
-    const uint64_t count = pool_elements(m), experts = m->num_experts;
+    const uint64_t experts = m->num_experts;
     /* Variance 1 / H keeps products with tokens of variance 1 at variance 1. */
-    const float limit = sqrtf(3.0f / (float)m->hidden_size);
-    for (uint64_t i = 0; i < count; i++) format_store(layer->pool, format, (size_t)i, random_uniform(&random, limit));
+    const float spread = 1 / sqrtf((float)m->hidden_size), limit = spread * sqrtf(3.0f);
+    weight_fill(layer->pool, format, pool_elements(m, format), spread, &random);
     int failed = 0;
     layer->router = values(&random, experts * m->hidden_size, limit, 1, &failed);
     layer->router_bias = values(&random, experts, 0.1f, m->biases, &failed);

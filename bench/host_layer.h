@@ -2,7 +2,7 @@
  * window of its own into one pool of random numbers:
  *
  *     pool  |----gate 0----|
- *              |-----up 0-----|        each window starts STEP elements after the one before, so no two are alike,
+ *              |-----up 0-----|        each window starts a step after the one before, so no two are alike,
  *                 |----down 0----|     and a wrong expert, matrix or row shows
  *                    |----gate 1----| ...
  */
@@ -33,11 +33,12 @@ typedef struct host_layer {
 int host_layer_make(const model *shape, uint32_t format, uint64_t seed, host_layer *layer);
 void host_layer_free(host_layer *layer);
 
-/* Bytes of one expert's three matrices, of the shared expert's, of the whole layer packed (all but biases), and of the
- * pool. */
+/* Bytes of one expert's three matrices and of the shared expert's as packed; of the whole layer packed, about (columns
+ * padded to panels of 32, no biases), and as a source has it; and of the pool. */
 uint64_t expert_bytes(const model *shape, uint32_t format);
 uint64_t shared_bytes(const model *shape, uint32_t format);
 uint64_t layer_bytes(const model *shape, uint32_t format);
+uint64_t source_bytes(const model *shape, uint32_t format);
 uint64_t pool_bytes(const model *shape, uint32_t format);
 
 /* Tokens: [count, H], variance 1, every value exact in bf16, so that rounding x is no part of any error. */

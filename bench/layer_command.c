@@ -11,6 +11,7 @@
 #include "layer_row.h"
 #include "progress.h"
 #include "tool.h"
+#include "weight_formats.h"
 
 #define STAGING_BYTES ((uint64_t)64 << 20) /* what the library takes while it packs */
 
@@ -62,7 +63,7 @@ static uint32_t copies_possible(const layer_bench *b, const model *m, uint32_t f
     if (usable == 0) return copies;
     if (bytes_needed(b, m, format, 1) > usable) {
         progress_clear();
-        printf("%-14s %-4s needs %.1f GiB (weights %.1f GiB), %.1f GiB can be had: skipped\n", m->name,
+        printf("%-14s %-6s needs %.1f GiB (weights %.1f GiB), %.1f GiB can be had: skipped\n", m->name,
                format_name(format), (double)bytes_needed(b, m, format, 1) / 0x1p30,
                (double)layer_bytes(m, format) / 0x1p30, (double)usable / 0x1p30);
         fflush(stdout);
@@ -81,6 +82,8 @@ static int run_row(layer_bench *b, const host_layer *host, const device_layer *d
     row->tokens = tokens;
     row->seed = host->seed;
     row->copies = needed < device->copies ? needed : device->copies;
+    row->weight_bytes = clmoe_weights_bytes(device->weights[0]);
+    row->source_bytes = source_bytes(host->shape, host->format);
     if (measure_row(&b->s, b->roof, host, device, b->args->seconds, row) || measure_limits(b, 1)) {
         free(row->samples_ms);
         return 1;
@@ -96,16 +99,28 @@ static int run_row(layer_bench *b, const host_layer *host, const device_layer *d
     return 0;
 }
 
+/* Whether these weights can exist; 0 and a line if not. */
+static int is_possible(const layer_bench *b, const model *m, uint32_t format) {
+    const uint32_t lengths[] = {m->hidden_size, m->intermediate_size, m->shared_size};
+    char why[160];
+    if (weight_format_allows(format, b->args->arithmetic, lengths, COUNT_OF(lengths), why, sizeof why)) return 1;
+    progress_clear();
+    printf("%-14s %-6s %s: skipped\n", m->name, format_name(format), why);
+    fflush(stdout);
+    return 0;
+}
+
 /* One model in one format. Failures of a row do not keep the next ones from running. */
 static int run_layer(layer_bench *b, const model *m, uint32_t format) {
     host_layer host = {0};
     device_layer device = {0};
-    const uint32_t copies = copies_possible(b, m, format);
+    const uint32_t copies = is_possible(b, m, format) ? copies_possible(b, m, format) : 0;
     if (copies == 0) return 0;
     progress("%s %s: making %.1f GiB of weights", m->name, format_name(format),
              copies * (double)layer_bytes(m, format) / 0x1p30);
     int failed = host_layer_make(m, format, b->args->seed, &host);
-    for (uint32_t i = 0; i < copies && !failed; i++) failed = device_layer_add(&b->s, &host, &device);
+    for (uint32_t i = 0; i < copies && !failed; i++)
+        failed = device_layer_add(&b->s, &host, b->args->arithmetic, &device);
     for (size_t i = 0; i < b->args->token_count && !failed; i++) {
         progress("[%zu/%zu] %s %s", b->count + 1, b->wanted, m->name, format_name(format));
         b->failed |= run_row(b, &host, &device, b->args->tokens[i]);

@@ -93,6 +93,7 @@ static void summarise(layer_result *row, double *sorted) {
     const double tokens = (double)row->tokens, hidden = (double)m->hidden_size;
     const double flops =
         2 * tokens * hidden * (3.0 * m->intermediate_size * m->top_k + 3.0 * m->shared_size + (double)m->num_experts);
+    /* as packed: what a forward has to read */
     const double bytes =
         row->active_experts * (double)expert_bytes(m, row->format) + (double)shared_bytes(m, row->format);
     memcpy(sorted, row->samples_ms, row->sample_count * sizeof *sorted);
@@ -119,8 +120,10 @@ static int time_row(row_run *run, double seconds) {
 }
 
 void compare_with_limits(layer_result *row, const peaks *limits) {
-    const int bf16 = row->format == CLMOE_BF16 && limits->rate[PEAK_BF16] > 0;
-    row->peak_gflops = limits->rate[bf16 ? PEAK_BF16 : PEAK_F32];
+    static const peak_kind kinds[] = {
+        [CLMOE_ARITHMETIC_F32] = PEAK_F32, [CLMOE_ARITHMETIC_BF16] = PEAK_BF16, [CLMOE_ARITHMETIC_INT8] = PEAK_INT8};
+    row->peak = limits->rate[kinds[row->arithmetic]] > 0 ? kinds[row->arithmetic] : PEAK_F32;
+    row->peak_gflops = limits->rate[row->peak];
     /* the forward's operations and bytes, from the rates that summarise() made of them */
     const double by_flops = row->gflops * row->median_ms / row->peak_gflops;
     const double by_bytes = row->weight_gbps * row->median_ms / row->read_gbps;

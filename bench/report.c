@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tool.h"
+#include "weight_formats.h"
 
 void print_peaks(const session *s, const peaks *limits) {
     printf("%s:", s->name);
@@ -23,17 +24,21 @@ void print_peaks(const session *s, const peaks *limits) {
     fflush(stdout);
 }
 
+double packed_ratio(const layer_result *row) { return (double)row->weight_bytes / (double)row->source_bytes; }
+
 void print_layer_heading(void) {
-    printf("%-14s %-4s %6s %7s %9s %9s %10s %8s %7s %6s %7s %8s %9s\n", "model", "w", "tokens", "experts", "median ms",
-           "p95 ms", "tokens/s", "GFLOPS", "GB/s", "share", "host us", "launches", "max error");
+    printf("%-14s %-6s %-5s %9s %6s %6s %7s %9s %9s %10s %8s %7s %6s %7s %8s %9s %8s\n", "model", "w", "in",
+           "weight MB", "ratio", "tokens", "experts", "median ms", "p95 ms", "tokens/s", "GFLOPS", "GB/s", "share",
+           "host us", "launches", "max error", "nmse");
     fflush(stdout);
 }
 
 void print_layer_row(const layer_result *row) {
-    printf("%-14s %-4s %6u %7.1f %9.3f %9.3f %10.0f %8.1f %7.1f %6.2f %7.1f %8u %9.1e%s\n", row->shape->name,
-           format_name(row->format), row->tokens, row->active_experts, row->median_ms, row->p95_ms, row->tokens_per_s,
-           row->gflops, row->weight_gbps, row->roofline_share, row->host_us, row->launches, row->max_rel_error,
-           row->unsteady ? " ~" : "");
+    printf("%-14s %-6s %-5s %9.1f %6.3f %6u %7.1f %9.3f %9.3f %10.0f %8.1f %7.1f %6.2f %7.1f %8u %9.1e %8.1e%s\n",
+           row->shape->name, format_name(row->format), arithmetic_name(row->arithmetic),
+           1e-6 * (double)row->weight_bytes, packed_ratio(row), row->tokens, row->active_experts, row->median_ms,
+           row->p95_ms, row->tokens_per_s, row->gflops, row->weight_gbps, row->roofline_share, row->host_us,
+           row->launches, row->max_rel_error, row->nmse, row->unsteady ? " ~" : "");
     fflush(stdout);
 }
 
@@ -78,12 +83,13 @@ void print_stages(const layer_result *rows, size_t count) {
     const char *names[MAX_STAGES];
     const size_t columns = stage_names(rows, count, names);
     if (columns == 0) return;
-    printf("\ntime by stage, microseconds of device time (from separate, profiled forwards)\n%-14s %-4s %6s", "model",
-           "w", "tokens");
+    printf("\ntime by stage, microseconds of device time (from separate, profiled forwards)\n%-14s %-6s %-5s %6s",
+           "model", "w", "in", "tokens");
     for (size_t i = 0; i < columns; i++) printf(" %10s", names[i]);
     printf("\n");
     for (size_t r = 0; r < count; r++) {
-        printf("%-14s %-4s %6u", rows[r].shape->name, format_name(rows[r].format), rows[r].tokens);
+        printf("%-14s %-6s %-5s %6u", rows[r].shape->name, format_name(rows[r].format),
+               arithmetic_name(rows[r].arithmetic), rows[r].tokens);
         for (size_t i = 0; i < columns; i++) {
             size_t at = 0;
             while (at < rows[r].stage_count && strcmp(rows[r].stages[at].name, names[i]) != 0) at++;

@@ -12,6 +12,8 @@
 typedef struct layer_result {
     const model *shape;
     uint32_t format, tokens;
+    uint32_t arithmetic; /* clmoe_arithmetic that the device chose, or was told */
+    uint64_t weight_bytes, source_bytes; /* of the layer: as packed on the device, and in a file */
     uint64_t seed;
     double active_experts; /* distinct experts a forward hit, mean */
     double max_over_mean;  /* of the experts' loads, mean over forwards */
@@ -20,10 +22,11 @@ typedef struct layer_result {
     double median_ms, p95_ms, tokens_per_s, gflops, weight_gbps, roofline_ms, roofline_share, host_us;
     uint32_t launches;
     double max_rel_error, tolerance;
-    int bf16_arithmetic;
+    double nmse; /* of the checked tokens' outputs against double precision on the decoded weights */
     uint32_t copies;  /* of the weights, taking turns */
     double cpu_share; /* CPU time over wall time and compute units while it was timed; 1 on other devices */
     int unsteady;     /* other work disturbed it: compare_with_limits() says when */
+    peak_kind peak;
     double peak_gflops, read_gbps; /* what this row is compared with */
     size_t stage_count;
     struct {
@@ -31,6 +34,9 @@ typedef struct layer_result {
         double us;
     } stages[MAX_STAGES];
 } layer_result;
+
+/* Weight bytes packed over those of a source. */
+double packed_ratio(const layer_result *row);
 
 /* One row of `load`. */
 typedef struct load_result {

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "report.h"
 #include "tool.h"
+#include "weight_formats.h"
 
 #ifndef CLMOE_BENCH_COMMIT
 #define CLMOE_BENCH_COMMIT "unknown"
@@ -77,6 +79,10 @@ static void add_samples(cJSON *object, const char *name, const double *values, s
 
 static void add_result(cJSON *results, const layer_result *row) {
     cJSON *object = add_row(results, row->shape, row->format);
+    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
+    cJSON_AddNumberToObject(object, "weight_bytes", (double)row->weight_bytes);
+    cJSON_AddNumberToObject(object, "source_bytes", (double)row->source_bytes);
+    number(object, "packed_ratio", packed_ratio(row));
     cJSON_AddNumberToObject(object, "tokens", row->tokens);
     number(object, "active_experts", row->active_experts);
     number(object, "max_over_mean", row->max_over_mean);
@@ -93,6 +99,7 @@ static void add_result(cJSON *results, const layer_result *row) {
     number(object, "host_us", row->host_us);
     cJSON_AddNumberToObject(object, "launches", row->launches);
     number(object, "max_rel_error", row->max_rel_error);
+    number(object, "nmse", row->nmse);
     cJSON *stages = cJSON_AddObjectToObject(object, "stages");
     for (size_t i = 0; i < row->stage_count; i++) number(stages, row->stages[i].name, row->stages[i].us);
 }
@@ -103,12 +110,13 @@ static void add_method(cJSON *environment, const layer_result *rows, size_t coun
     for (size_t i = 0; i < count; i++) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddItemToArray(list, object);
-        cJSON_AddStringToObject(object, "arithmetic", rows[i].bf16_arithmetic ? "bf16" : "f32");
         cJSON_AddNumberToObject(object, "weight_copies", rows[i].copies);
+        cJSON_AddStringToObject(object, "peak", peak_name(rows[i].peak));
         number(object, "peak_gflops", rows[i].peak_gflops);
         number(object, "read_gbps", rows[i].read_gbps);
         number(object, "roofline_ms", rows[i].roofline_ms);
         number(object, "tolerance", rows[i].tolerance);
+        number(object, "nmse_limit", nmse_limit(rows[i].arithmetic));
         number(object, "cpu_share", rows[i].cpu_share);
         cJSON_AddBoolToObject(object, "unsteady", rows[i].unsteady);
     }
@@ -117,8 +125,9 @@ static void add_method(cJSON *environment, const layer_result *rows, size_t coun
         "a forward is timed from the call to the end of clFinish; every forward has other tokens; "
         "multiply-add peaks are the best of several medians of five launches, measured before, between "
         "and after the rows; a row's read_gbps is the median of launches among its forwards, "
-        "peak.read_gbps the mean of what was measured between rows; stages are microseconds of device "
-        "time from separate, profiled forwards");
+        "peak.read_gbps the mean of what was measured between rows; weight_gbps counts the packed bytes of the "
+        "experts hit; nmse is that of sampled tokens' outputs against double precision on the decoded weights; "
+        "stages are microseconds of device time from separate, profiled forwards");
     cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
 }
 

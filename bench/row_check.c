@@ -4,6 +4,7 @@
 #include "check.h"
 #include "row_run.h"
 #include "tool.h"
+#include "weight_formats.h"
 
 #define SAMPLED_TOKENS 3
 
@@ -48,13 +49,15 @@ static int check_with(row_run *run, int32_t *index, float *weight, float *out) {
     }
     check_result result;
     char why[256];
-    if (check_tokens(run->host, results, count, &result, why, sizeof why)) {
-        return complain("%s %s, %u tokens: not timed, because the results are wrong: %s", m->name,
-                        format_name(run->host->format), run->row->tokens, why);
+    run->row->arithmetic = layer_arithmetic(run->device->layers[0]);
+    if (run->row->arithmetic == 0) return 1;
+    if (check_tokens(run->host, run->row->arithmetic, results, count, &result, why, sizeof why)) {
+        return complain("%s %s in %s, %u tokens: not timed, because the results are wrong: %s", m->name,
+                        format_name(run->host->format), arithmetic_name(run->row->arithmetic), run->row->tokens, why);
     }
     run->row->max_rel_error = result.max_rel_error;
     run->row->tolerance = result.tolerance;
-    run->row->bf16_arithmetic = result.bf16_arithmetic;
+    run->row->nmse = result.nmse;
     return 0;
 }
 

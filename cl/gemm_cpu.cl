@@ -12,7 +12,8 @@
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
  *   TILE_ROWS     rows of a tile
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, 2 avx512_vnni
- *   PREFETCH_BYTES    how far ahead of the panel's read position
+ *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take longer for
+ *                     a line than memory does when it is quick
  *   NEXT_PANEL_BYTES  a panel larger than this is not fetched before its turn: two must fit in the L2 cache
  * and those of panel.clh, epilogue.clh and activation.clh. How a tile is multiplied: register_tile.clh (weights as they are
  * stored), block_decode.clh (block formats decoded first), block_int8.clh (block formats, integer dot products).
@@ -24,8 +25,12 @@
 #define MICRO 0
 #endif
 #ifndef PREFETCH_BYTES
-#define PREFETCH_BYTES 4096
+#define PREFETCH_BYTES (ARITHMETIC == 3 ? 16384 : 4096)
 #endif
+#ifndef PREFETCH_BYTES_TALL
+#define PREFETCH_BYTES_TALL (ARITHMETIC == 3 ? 16384 : 8192)
+#endif
+#define TALL 5
 #ifndef NEXT_PANEL_BYTES
 #define NEXT_PANEL_BYTES 393216
 #endif
@@ -89,8 +94,12 @@ inline void multiply(real *sums, __global const row_t *rows_at, __global const w
 }
 
 /* Bias, activation and store of row i of a tile of `rows` rows that starts at first_row. */
-inline void finish(real sum0, real sum1, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
-                   uint features_out, __global const float *bias) {
+inline void finish(real sum0, real sum1, const float *scale, __global y_t *y, ulong y_stride, ulong first_row,
+                   uint rows, uint i, uint panel, uint features_out, __global const float *bias) {
+#if SCALED
+    sum0 *= scale[0];
+    sum1 *= scale[1];
+#endif
 #if BIAS
     sum0 += REAL_LOAD(bias);
     sum1 += REAL_LOAD(bias + LANES);
@@ -125,6 +134,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global const row_t *rows_base, ulong rows_offset, /* packed rows */
     SHARD_PARAMETERS,                                   /* packed weights */
     __global const float *bias_base,                    /* may be NULL without BIAS */
+    __global const float *scale0, __global const float *scale1, /* may be NULL without SCALED */
     __global y_t *y_base, ulong y_offset, ulong y_stride,
     __global const int *plan, ulong plan_offset,        /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
@@ -149,20 +159,22 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global const weight_t *weights;
     SHARD_PANEL(weights, index, elements)
     __global const float *bias = bias_base + (BIAS ? index * PANEL_COLUMNS : 0);
+    const float scale[2] = {SCALED ? scale0[group] : 1.0f, SCALED ? scale1[group] : 1.0f};
     __global const row_t *rows_at = rows_base + rows_offset + first * row_elements(features_in);
     __global y_t *y = y_base + y_offset;
     for (uint t = tile_begin, end; t < tile_end; t = end) {
         end = min(t + GROUP_TILES, tile_end);
         /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
         const int fetch_next = end == tile_end && t != tile_begin && elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
-        __global const weight_t *ahead = weights + (fetch_next ? elements : PREFETCH_BYTES / sizeof(weight_t));
+        const uint distance = tile_row(rows, t + 1, tiles) - tile_row(rows, t, tiles) < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
+        __global const weight_t *ahead = weights + (fetch_next ? elements : distance / sizeof(weight_t));
         real sums[2 * TILE_ROWS * GROUP_TILES];
         multiply(sums, rows_at, weights, ahead, features_in, rows, t, end, tiles);
         const real *sum = sums;
         for (uint u = t; u < end; u++) {
             const uint begin = tile_row(rows, u, tiles), height = tile_row(rows, u + 1, tiles) - begin;
             for (uint i = 0; i < height; i++, sum += 2)
-                finish(sum[0], sum[1], y, y_stride, first + begin, height, i, panel, features_out, bias);
+                finish(sum[0], sum[1], scale, y, y_stride, first + begin, height, i, panel, features_out, bias);
         }
     }
 }

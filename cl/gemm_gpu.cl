@@ -60,8 +60,12 @@ inline float panel_value(__global const weight_t *panel, uint k, uint column) {
 #endif
 }
 
-inline void finish(float sum0, float sum1, __global y_t *row, uint panel, uint lane, uint features_out,
-                   __global const float *bias) {
+inline void finish(float sum0, float sum1, float scale0, float scale1, __global y_t *row, uint panel, uint lane,
+                   uint features_out, __global const float *bias) {
+#if SCALED
+    sum0 *= scale0;
+    sum1 *= scale1;
+#endif
 #if BIAS
     sum0 += bias[lane];
     sum1 += bias[PANEL_LANES + lane];
@@ -86,6 +90,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     __global const float *weight, ulong weight_offset,     /* [tokens, SLOTS]; NULL without WEIGHTED */
     SHARD_PARAMETERS,                                      /* packed weights */
     __global const float *bias_base,                       /* may be NULL without BIAS */
+    __global const float *scale0, __global const float *scale1, /* may be NULL without SCALED */
     __global y_t *y, ulong y_offset, ulong y_stride,
     __global const int *plan, ulong plan_offset,           /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
@@ -154,7 +159,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     for (uint i = 0; i < ITEM_ROWS; i++) {
         const uint r = row_group + i * ROW_GROUPS;
         if (r < rows)
-            finish(sum0[i], sum1[i], y + y_offset + (first + r) * y_stride, panel, lane, features_out,
+            finish(sum0[i], sum1[i], SCALED ? scale0[group] : 1.0f, SCALED ? scale1[group] : 1.0f,
+                   y + y_offset + (first + r) * y_stride, panel, lane, features_out,
                    bias_base + (BIAS ? index * PANEL_COLUMNS : 0));
     }
 }

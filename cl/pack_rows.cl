@@ -1,15 +1,19 @@
 /* Packs whole panels (panel.clh) from rows that lie along k, on CPUs: the kernel for weights as checkpoints store them. A
  * work-group takes a run of k of one panel. Each half of a panel (gate and up, or neighbours) is PANEL_LANES rows of the
- * source; both are written together, so every cache line of the panel is filled at once.
+ * source.
  *
  *   unit     32 bits of a row: one value as f32, or two neighbouring 16-bit values that are only moved
  *   block    LANES rows x LANES units: loaded along k, turned in registers, stored along the panel's lanes
  *   line     the blocks of 64 bytes of LANES rows, one after the other while those bytes are in the cache
  *
+ * What is packed is not read again soon, so it goes past the caches: its lines need not be read before they are written,
+ * as long as each is filled at once. While a panel is packed, the rows of the next one are on their way into the L2 cache.
+ *
  *   group id 0   panel of the piece
  *   group id 1   run of k_run k
  *
  *   SOURCE_FORMAT, SCALE_FORMAT (narrow.clh), WEIGHT_FORMAT, ARITHMETIC, PANEL_LANES (panel.clh)
+ *   PREFETCH (micro/prefetch.clh)
  *
  * Sources are read by bytes: nothing need be aligned. Bits equal those of pack_weights.cl.
  */
@@ -19,51 +23,53 @@
 #ifndef PANEL_LANES
 #define PANEL_LANES 16
 #endif
-/* Of a block: compilers tend to keep to 256 bits. */
-#if PANEL_LANES >= 8
-#define LANES 8
-#else
-#define LANES 4
-#endif
+#define LANES PANEL_LANES
 
 #include "common.clh"
 #include "lanes.clh"
+#include "turn.clh"
 #include "panel.clh"
 #include "narrow.clh"
+#include "micro/prefetch.clh"
+#include "touch.clh"
 
 #define ALWAYS inline __attribute__((always_inline))
 
 typedef LANES_OF(uchar) bytes;
 
+/* Vectors at any address. */
+typedef bits __attribute__((aligned(1))) words_anywhere;
+typedef shorts __attribute__((aligned(1))) shorts_anywhere;
+
 /* LANES elements of a row, RAW_BYTES of them; decode() makes units of them. */
-#if LANES == 8
-#define WORDS_LOAD(p) (bits)(as_uint4(vload16(0, p)), as_uint4(vload16(1, p)))
-#define SHORTS_LOAD(p) as_ushort8(vload16(0, p))
-#define NIBBLES_LOAD(p) vload4(0, p)
+#if LANES == 16
+#define NIBBLES uchar8
+#define NIBBLES_LOAD(p) vload8(0, p)
+#define NUMBERS (bits)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u, 15u)
+#elif LANES == 8
 #define NIBBLES uchar4
+#define NIBBLES_LOAD(p) vload4(0, p)
 #define NUMBERS (bits)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u)
 #else
-#define WORDS_LOAD(p) as_uint4(vload16(0, p))
-#define SHORTS_LOAD(p) as_ushort4(vload8(0, p))
-#define NIBBLES_LOAD(p) vload2(0, p)
 #define NIBBLES uchar2
+#define NIBBLES_LOAD(p) vload2(0, p)
 #define NUMBERS (bits)(0u, 1u, 2u, 3u)
 #endif
 
 #define MOVED (SOURCE_FORMAT == WEIGHT_FORMAT)
 #if SOURCE_FORMAT == FORMAT_F32 || MOVED
 #define RAW_BYTES (LANES * 4)
-#define RAW_LOAD(p) WORDS_LOAD(p)
+#define RAW_LOAD(p) (*(__global const words_anywhere *)(p))
 typedef bits raw;
 ALWAYS bits decode(raw value) { return value; }
 #elif SOURCE_FORMAT == FORMAT_BF16
 #define RAW_BYTES (LANES * 2)
-#define RAW_LOAD(p) SHORTS_LOAD(p)
+#define RAW_LOAD(p) (*(__global const shorts_anywhere *)(p))
 typedef shorts raw;
 ALWAYS bits decode(raw value) { return TO_BITS(value) << (bits)(16u); }
 #elif SOURCE_FORMAT == FORMAT_F16
 #define RAW_BYTES (LANES * 2)
-#define RAW_LOAD(p) SHORTS_LOAD(p)
+#define RAW_LOAD(p) (*(__global const shorts_anywhere *)(p))
 typedef shorts raw;
 ALWAYS bits decode(raw value) { return AS_BITS(REAL_LOAD_HALF((const __private half *)&value)); }
 #elif SOURCE_FORMAT == FORMAT_E4M3
@@ -93,19 +99,21 @@ ALWAYS bits decode(raw value) {
 #endif
 #define BLOCK_K (LANES * UNIT_K)
 #define BYTES_OF_K(k) ((ulong)(k) / BLOCK_K * RAW_BYTES) /* k a multiple of BLOCK_K */
-#define LINE_K (64 / RAW_BYTES * BLOCK_K)
 #define BLOCK_STEPS (BLOCK_K / KP)
 #define STEP_ELEMENTS (PANEL_COLUMNS * KP)
 
 /* The last units of a row: `count` k are left, the others become 0. */
 inline raw load_part(__global const uchar *from, uint count) {
-    uchar held[RAW_BYTES];
+    union {
+        raw value;
+        uchar byte[RAW_BYTES];
+    } held;
     const uint present = (count * RAW_BYTES + BLOCK_K - 1) / BLOCK_K;
     for (uint i = 0; i < RAW_BYTES; i++) {
-        if (i < present) held[i] = from[i];
-        else held[i] = 0;
+        if (i < present) held.byte[i] = from[i];
+        else held.byte[i] = 0;
     }
-    return RAW_LOAD(held);
+    return held.value;
 }
 
 /* Where a half's rows are, and their scales. */
@@ -117,46 +125,6 @@ typedef struct half_rows {
     uint stored_row, stored_step; /* of row 0 in the source, for its scale */
 #endif
 } half_rows;
-
-/* A vector of the named lanes of a, then b. Compilers make one instruction of the builtin, some make many of shuffle2. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#endif
-#endif
-#ifndef MIX
-#define MIX(a, b, ...) shuffle2(a, b, (bits)(__VA_ARGS__))
-#endif
-
-/* Rows to lanes: LANES units of each of LANES rows change places. */
-#if LANES == 8
-#define PAIRS(to, i)                                                     \
-    to[i] = MIX(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);               \
-    to[i + 1] = MIX(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-#define FOURS(to, i)                                                     \
-    to[i] = MIX(s[i], s[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);               \
-    to[i + 1] = MIX(s[i], s[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);         \
-    to[i + 2] = MIX(s[i + 1], s[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);       \
-    to[i + 3] = MIX(s[i + 1], s[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
-#define EIGHTS(to, i)                                                    \
-    to[i] = MIX(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);               \
-    to[i + 4] = MIX(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-ALWAYS void turn(bits *r) {
-    bits s[8], t[8];
-    PAIRS(s, 0) PAIRS(s, 2) PAIRS(s, 4) PAIRS(s, 6)
-    FOURS(t, 0) FOURS(t, 4)
-    EIGHTS(r, 0) EIGHTS(r, 1) EIGHTS(r, 2) EIGHTS(r, 3)
-}
-#else
-ALWAYS void turn(bits *r) {
-    const bits a = MIX(r[0], r[1], 0, 4, 1, 5), b = MIX(r[2], r[3], 0, 4, 1, 5);
-    const bits c = MIX(r[0], r[1], 2, 6, 3, 7), d = MIX(r[2], r[3], 2, 6, 3, 7);
-    r[0] = MIX(a, b, 0, 1, 4, 5);
-    r[1] = MIX(a, b, 2, 3, 6, 7);
-    r[2] = MIX(c, d, 0, 1, 4, 5);
-    r[3] = MIX(c, d, 2, 3, 6, 7);
-}
-#endif
 
 /* Loads a block at k into r[LANES], decoded and scaled; `left` k are in the row from k on. */
 ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint left, SCALE_PARAMETERS) {
@@ -181,53 +149,148 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
 #endif
 }
 
-/* Stores `steps` (k / KP) of a turned block to a half of a panel. */
-ALWAYS void store_block(const bits *r, __global weight_t *to, uint steps) {
-#if WEIGHT_FORMAT == FORMAT_F32
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        if (i < steps) REAL_STORE(AS_REAL(r[i]), to + i * PANEL_COLUMNS);
-    }
-#elif MOVED && KP == 2
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        if (i < steps) REAL_STORE(r[i], (__global uint *)(to + i * PANEL_COLUMNS * KP));
-    }
-#elif MOVED
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        __global ushort *line = (__global ushort *)to + 2 * i * PANEL_COLUMNS;
-        if (2 * i < steps) REAL_STORE(TO_SHORTS(r[i] & (bits)(0xffffu)), line);
-        if (2 * i + 1 < steps) REAL_STORE(TO_SHORTS(r[i] >> (bits)(16u)), line + PANEL_COLUMNS);
-    }
-#elif KP == 2
-#pragma unroll
-    for (uint i = 0; i < LANES / 2; i++) {
-        const bits low = TO_BITS(bf16_from_real(AS_REAL(r[2 * i]))), high = TO_BITS(bf16_from_real(AS_REAL(r[2 * i + 1])));
-        if (i < steps) REAL_STORE(low | high << (bits)(16u), (__global uint *)(to + i * PANEL_COLUMNS * KP));
-    }
-#else
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        if (i >= steps) continue;
-#if WEIGHT_FORMAT == FORMAT_BF16
-        REAL_STORE(bf16_from_real(AS_REAL(r[i])), to + i * PANEL_COLUMNS);
-#else
-        REAL_STORE_HALF(AS_REAL(r[i]), to + i * PANEL_COLUMNS);
+/* Past the caches, where the compiler knows how. Every vector lies at a multiple of its size: a buffer begins at one, and
+ * so do panels and the halves of their steps. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE(type, value, to) __builtin_nontemporal_store(value, (__global type *)(to))
 #endif
-    }
+#endif
+#ifndef STORE
+#define STORE(type, value, to) (*(__global type *)(to) = (value))
+#endif
+
+/* x86 orders such stores with nothing but this. */
+#if PREFETCH == 1
+#define STORES_END __asm__ volatile("sfence" ::: "memory");
+#else
+#define STORES_END
+#endif
+
+/* Stores step `i` (k / KP) of a turned block to its half of the panel. */
+ALWAYS void store_half(const bits *r, __global weight_t *to, uint i) {
+#if WEIGHT_FORMAT == FORMAT_F32
+    STORE(bits, r[i], to);
+#elif MOVED && KP == 2
+    STORE(bits, r[i], to);
+#elif MOVED
+    STORE(shorts, TO_SHORTS(i % 2 == 0 ? r[i / 2] & (bits)(0xffffu) : r[i / 2] >> (bits)(16u)), to);
+#elif KP == 2
+    const bits low = TO_BITS(bf16_from_real(AS_REAL(r[2 * i]))), high = TO_BITS(bf16_from_real(AS_REAL(r[2 * i + 1])));
+    STORE(bits, low | high << (bits)(16u), to);
+#elif WEIGHT_FORMAT == FORMAT_BF16
+    STORE(shorts, bf16_from_real(AS_REAL(r[i])), to);
+#else
+    shorts halves;
+    REAL_STORE_HALF(AS_REAL(r[i]), (__private half *)&halves);
+    STORE(shorts, halves, to);
 #endif
 }
 
-/* `left` k are in the rows from k on. */
-ALWAYS void pack_block(half_rows rows, ulong row_bytes, uint k, uint left, __global weight_t *to, SCALE_PARAMETERS) {
-    bits r[LANES];
-    load_block(r, rows, row_bytes, k, left, block_rows, block_columns, scale_columns);
-    turn(r);
-    const uint steps = (left + KP - 1) / KP;
-    if (steps >= BLOCK_STEPS) store_block(r, to, BLOCK_STEPS);
-    else store_block(r, to, steps);
+/* A half of the panel's step has a line of its own; else a line has columns of both halves. */
+#define WHOLE_LINES (LANES == 16 && (WEIGHT_FORMAT == FORMAT_F32 || KP == 2))
+
+/* Stores turned blocks of halves h .. end - 1, `left` k from the first on. */
+ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end, uint left, __global weight_t *to) {
+    const uint steps = min((left + KP - 1) / KP, (uint)BLOCK_STEPS);
+#pragma unroll
+    for (uint i = 0; i < BLOCK_STEPS; i++) {
+        if (i >= steps) continue;
+        if (h == 0) store_half(first, to + i * STEP_ELEMENTS, i);
+        if (end == 2) store_half(second, to + i * STEP_ELEMENTS + LANES * KP, i);
+    }
 }
+
+/* A block of each half, at k; `left` k are in the rows from k on. */
+ALWAYS void pack_blocks(const half_rows *halves, ulong row_bytes, uint k, uint left, __global weight_t *to,
+                        SCALE_PARAMETERS) {
+    bits first[LANES], second[LANES];
+    load_block(first, halves[0], row_bytes, k, left, block_rows, block_columns, scale_columns);
+    turn(first);
+    if (WHOLE_LINES) store_blocks(first, second, 0, 1, left, to);
+    load_block(second, halves[1], row_bytes, k, left, block_rows, block_columns, scale_columns);
+    turn(second);
+    store_blocks(first, second, WHOLE_LINES, 2, left, to);
+}
+
+/* ------------------------------------------------------------------------------------------------- by lines */
+
+/* Rows that begin anywhere make every vector lie across two lines of the cache, and rows that lie a power of two apart
+ * drive the second one out again before it is used. So lines are loaded as such, each once, and two neighbours give a
+ * vector:
+ *
+ *     lines    |. . . a b c d e f g h|i j k l m n o p . . .|        16 words each
+ *     held      ^^^^^^^^^^^^^^^^^^^^^ ^^^^^^^^^^^^^^^^^^^^^ next
+ *     vector         |a b c d ................... n o p|
+ */
+#if defined(__AVX512F__) && defined(__has_builtin)
+#if __has_builtin(__builtin_ia32_vpermi2vard512) && LANES == 16 && RAW_BYTES == 64
+#define BY_LINES
+#endif
+#endif
+#ifdef BY_LINES
+/* Of the 32 words of a, then b, those with these numbers. */
+ALWAYS bits words_of(bits a, bits b, bits numbers) {
+    return as_uint16(__builtin_ia32_vpermi2vard512(as_int16(a), as_int16(numbers), as_int16(b)));
+}
+
+/* Where a half's next lines are. */
+typedef struct half_lines {
+    __global const uchar *next; /* of row 0; a multiple of 64 */
+    bits numbers;               /* of the words of held, next that make a vector */
+    bits held[LANES];
+} half_lines;
+
+/* The first line is not loaded: it may begin before the memory does. */
+ALWAYS void begin_lines(half_lines *lines, __global const uchar *row, ulong row_bytes) {
+    const uint ahead = (uint)((ulong)row % 64) / 4;
+    lines->next = row - 4 * ahead + 64;
+    lines->numbers = NUMBERS + (bits)(ahead);
+#pragma unroll
+    for (uint i = 0; i < LANES; i++) {
+        const bits start = RAW_LOAD(row + i * row_bytes);
+        lines->held[i] = words_of(start, start, NUMBERS - (bits)(ahead) & (bits)(15u));
+    }
+}
+
+ALWAYS void load_lines(bits *r, half_lines *lines, ulong row_bytes, ulong ahead) {
+#pragma unroll
+    for (uint i = 0; i < LANES; i++) {
+        __global const uchar *from = lines->next + i * row_bytes;
+        const bits next = *(__global const bits *)from;
+        r[i] = decode(words_of(lines->held[i], next, lines->numbers));
+        lines->held[i] = next;
+        prefetch_line(from, ahead);
+    }
+    lines->next += 64;
+}
+
+/* The blocks of k from `begin` to `end`, behind which the rows have one more. */
+ALWAYS void pack_lines(const half_rows *halves, ulong row_bytes, ulong ahead, uint begin, uint end, __global weight_t *to) {
+    half_lines a, b;
+    begin_lines(&a, halves[0].first + BYTES_OF_K(begin), row_bytes);
+    begin_lines(&b, halves[1].first + BYTES_OF_K(begin), row_bytes);
+    for (uint k = begin; k < end; k += BLOCK_K) {
+        bits first[LANES], second[LANES];
+        load_lines(first, &a, row_bytes, ahead);
+        turn(first);
+        if (WHOLE_LINES) store_blocks(first, second, 0, 1, BLOCK_K, to);
+        load_lines(second, &b, row_bytes, ahead);
+        turn(second);
+        store_blocks(first, second, WHOLE_LINES, 2, BLOCK_K, to);
+        to += BLOCK_STEPS * STEP_ELEMENTS;
+    }
+}
+
+/* How many k from `begin` on may be packed by lines: rows begin at whole words, at the same place in their lines, and all
+ * are there; one block is left over, so that no line reaches past the last row. */
+ALWAYS uint count_by_lines(const half_rows *halves, ulong row_bytes, uint begin, uint end, uint features) {
+    const bool alike = ((ulong)halves[0].first | (ulong)halves[1].first) % 4 == 0 && row_bytes % 64 == 0;
+    const uint last = features / BLOCK_K * BLOCK_K;
+    if (!alike || min(halves[0].count, halves[1].count) < LANES || last < begin + 2 * BLOCK_K) return 0;
+    return min(end / BLOCK_K * BLOCK_K, last - BLOCK_K) - begin;
+}
+#endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     __global const uchar *first, ulong first_offset,    /* row 0 of the piece's first halves */
@@ -241,26 +304,30 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     ulong second_scales_offset, uint first_stored, uint second_stored, uint stored_step, SCALE_PARAMETERS) {
     const uint panel = get_group_id(0), begin = get_group_id(1) * k_run, end = min(begin + k_run, features);
     const uint row = panel * panel_rows;
-    const ulong steps = (features + KP - 1) / KP;
-    __global weight_t *line = panels + ((first_panel + panel) * steps + begin / KP) * STEP_ELEMENTS;
-    for (uint line_k = begin; line_k < end; line_k += LINE_K) {
-        for (uint lane = 0; lane < PANEL_COLUMNS; lane += LANES) {
-            const bool is_first = lane < PANEL_LANES;
-            const uint half_row = row + lane % PANEL_LANES, there = is_first ? first_rows : second_rows;
-            half_rows rows;
-            rows.first = (is_first ? first + first_offset : second + second_offset) + half_row * row_bytes;
-            rows.count = there > half_row ? there - half_row : 0;
+    const ulong steps = (features + KP - 1) / KP, ahead = panel_rows * row_bytes;
+    __global weight_t *to = panels + ((first_panel + panel) * steps + begin / KP) * STEP_ELEMENTS;
+    half_rows halves[2];
+    halves[0].first = first + first_offset + row * row_bytes;
+    halves[1].first = second + second_offset + row * row_bytes;
+    halves[0].count = first_rows > row ? first_rows - row : 0;
+    halves[1].count = second_rows > row ? second_rows - row : 0;
 #if SCALE_FORMAT != 0
-            rows.scales = is_first ? first_scales + first_scales_offset : second_scales + second_scales_offset;
-            rows.stored_row = (is_first ? first_stored : second_stored) + half_row * stored_step;
-            rows.stored_step = stored_step;
+    halves[0].scales = first_scales + first_scales_offset;
+    halves[1].scales = second_scales + second_scales_offset;
+    halves[0].stored_row = first_stored + row * stored_step;
+    halves[1].stored_row = second_stored + row * stored_step;
+    halves[0].stored_step = halves[1].stored_step = stored_step;
 #endif
-            __global weight_t *to = line + lane * KP;
-            for (uint k = line_k; k < min(line_k + LINE_K, end); k += BLOCK_K) {
-                pack_block(rows, row_bytes, k, features - k, to, block_rows, block_columns, scale_columns);
-                to += BLOCK_STEPS * STEP_ELEMENTS;
-            }
-        }
-        line += LINE_K / KP * STEP_ELEMENTS;
+    uint k = begin;
+#ifdef BY_LINES
+    const uint count = count_by_lines(halves, row_bytes, begin, end, features);
+    if (count > 0) pack_lines(halves, row_bytes, ahead, begin, begin + count, to);
+    to += count / KP * STEP_ELEMENTS;
+    k += count;
+#endif
+    for (; k < end; k += BLOCK_K) {
+        pack_blocks(halves, row_bytes, k, features - k, to, block_rows, block_columns, scale_columns);
+        to += BLOCK_STEPS * STEP_ELEMENTS;
     }
+    STORES_END
 }

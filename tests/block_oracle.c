@@ -244,17 +244,17 @@ static uint32_t packed_code(const block_format *f, const uint8_t *run, uint32_t 
     return code;
 }
 
-float block_packed_value(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column) {
+block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column) {
     const uint32_t values = f->super_blocks * f->values, in_super = (uint32_t)(k % values);
     const uint8_t *super = panel + k / values * super_bytes(f) * columns;
     const uint8_t *bytes = super + (size_t)2 * f->super_blocks * f->halves * columns;
     const uint8_t *runs = bytes + (size_t)(values / f->sub_k) * f->sub_bytes * columns;
-    uint16_t halves[2] = {0, 0};
-    uint8_t sub[2] = {0, 0};
-    for (uint32_t i = 0; i < f->halves; i++)
-        memcpy(&halves[i], super + 2 * ((size_t)(in_super / f->values * f->halves + i) * columns + column), 2);
-    for (uint32_t i = 0; i < f->sub_bytes; i++)
-        sub[i] = bytes[(size_t)(in_super / f->sub_k * f->sub_bytes + i) * columns + column];
     const uint8_t *run = runs + (size_t)(in_super / 32) * run_bytes(f) * columns;
-    return f->packed_value(halves, sub, packed_code(f, run, columns, column, in_super % 32));
+    block_packed packed = {{0, 0}, {0, 0}, packed_code(f, run, columns, column, in_super % 32), 0};
+    for (uint32_t i = 0; i < f->halves; i++)
+        memcpy(&packed.halves[i], super + 2 * ((size_t)(in_super / f->values * f->halves + i) * columns + column), 2);
+    for (uint32_t i = 0; i < f->sub_bytes; i++)
+        packed.sub_bytes[i] = bytes[(size_t)(in_super / f->sub_k * f->sub_bytes + i) * columns + column];
+    packed.value = f->packed_value(packed.halves, packed.sub_bytes, packed.code);
+    return packed;
 }

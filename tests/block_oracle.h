@@ -24,8 +24,14 @@ const block_format *block_format_of(uint32_t format);
 
 float block_f32_from_f16(uint16_t half);
 
-/* What a packed panel says of the value at k of column `column` of `columns`. */
-float block_packed_value(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column);
+/* What a packed panel holds for the value at k of column `column` of `columns`, and that value. */
+typedef struct block_packed {
+    uint16_t halves[2];
+    uint8_t sub_bytes[2];
+    uint32_t code;
+    float value;
+} block_packed;
+block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column);
 /* Bytes of a packed panel. */
 size_t block_panel_bytes(const block_format *f, uint32_t columns, uint64_t in_features);
 

@@ -1,14 +1,17 @@
 /* Sources, packing and the comparison of block_trial.h. */
 #include "block_trial.h"
 
-#include "layer/matrix.h"
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define TENSORS 2 /* gate and up */
 
 typedef struct block_tensor {
     const block_format *format;
     uint64_t rows, row_bytes, expert_bytes, bytes; /* from row to row, expert to expert; in all */
-    uint8_t *data;
+    uint8_t *data; /* at the end of a mapping, with a page behind it that may not be touched */
+    uint8_t *map;
+    size_t map_bytes;
     const void **hosts;
     clmoe_buffer *lists;
     test_buffer *buffers;
@@ -54,8 +57,12 @@ static block_tensor tensor_new(test_device *device, const block_trial *t, const 
     s.row_bytes = row_values / f->values * f->bytes;
     s.expert_bytes = expert_values / f->values * f->bytes;
     s.bytes = t->groups * s.expert_bytes;
-    s.data = malloc(s.bytes);
-    assert_non_null(s.data);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    s.map_bytes = (s.bytes + page - 1) / page * page + page;
+    s.map = mmap(NULL, s.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(s.map != MAP_FAILED);
+    assert_int_equal(mprotect(s.map + s.map_bytes - page, page, PROT_NONE), 0);
+    s.data = s.map + s.map_bytes - page - s.bytes;
     for (uint64_t at = 0; at < s.bytes; at += f->bytes) block_random(f, s.data + at, &random);
     if (t->blocks != NULL) memcpy(s.data, t->blocks, s.bytes);
     s.described = (clmoe_tensor){.format = f->format};
@@ -70,7 +77,7 @@ static void tensor_free(test_device *device, block_tensor *s) {
     free(s->buffers);
     free(s->lists);
     free((void *)s->hosts);
-    free(s->data);
+    if (s->map != NULL) assert_int_equal(munmap(s->map, s->map_bytes), 0);
 }
 
 /* ------------------------------------------------------------------------------------------- comparison */
@@ -125,7 +132,7 @@ static void compare_column(const block_trial *t, const block_tensor *tensors, co
         const float value = row >= 0 ? values[k % f->values] : 0.0f;
         uint32_t got, wanted;
         if (kept != NULL) {
-            got = bits_of(block_packed_value(kept, panel, 2 * lanes, k, column)), wanted = bits_of(value);
+            got = bits_of(block_packed_at(kept, panel, 2 * lanes, k, column).value), wanted = bits_of(value);
             if (row < 0) continue; /* zero bytes: compare_padding */
         } else {
             got = plain_bits(t, panel, 2 * lanes, k, column), wanted = rounded(t->format, value);
@@ -137,26 +144,22 @@ static void compare_column(const block_trial *t, const block_tensor *tensors, co
     }
 }
 
-/* Every byte that holds no value is 0: count those that are not, with and without the values'. A panel whose columns all have
- * rows and whose k fill their supers has none, so the sizes must agree too. */
+/* What is beyond the edge of columns or k is zero bytes. */
 static void compare_padding(const block_trial *t, const block_format *kept, const uint8_t *panel, uint32_t lanes, uint32_t p) {
     const uint32_t columns = 2 * lanes, values = kept->super_blocks * kept->values;
-    const uint64_t supers = (t->in_features + values - 1) / values, padded = supers * values;
-    const size_t column_bytes = block_panel_bytes(kept, 1, t->in_features) / supers;
+    const uint64_t padded = (t->in_features + values - 1) / values * values;
     for (uint32_t column = 0; column < columns; column++) {
         uint32_t which;
         const int absent = row_of(t, lanes, p, column, &which) < 0;
         for (uint64_t k = absent ? 0 : t->in_features; k < padded; k++) {
-            float zero_bytes[1];
-            uint8_t nothing[512] = {0};
-            assert_true(column_bytes <= sizeof nothing);
-            zero_bytes[0] = block_packed_value(kept, nothing, 1, k % values, 0);
-            assert_int_equal(bits_of(block_packed_value(kept, panel, columns, k, column)), bits_of(zero_bytes[0]));
+            const block_packed zero = block_packed_at(kept, panel, columns, k, column);
+            assert_int_equal(zero.halves[0] | zero.halves[1] | zero.sub_bytes[0] | zero.sub_bytes[1], 0);
+            assert_int_equal(zero.code, 0);
         }
     }
 }
 
-static uint8_t *read_matrix(test_device *device, const clmoe__matrix *matrix) {
+uint8_t *block_matrix_read(test_device *device, const clmoe__matrix *matrix) {
     const uint64_t total = (uint64_t)matrix->groups * matrix->panels;
     uint8_t *packed = malloc(total * matrix->panel_bytes);
     assert_non_null(packed);
@@ -171,7 +174,7 @@ static uint8_t *read_matrix(test_device *device, const clmoe__matrix *matrix) {
 
 static void compare(test_device *device, const block_trial *t, const block_tensor *tensors, const clmoe__matrix *matrix) {
     const block_format *kept = block_format_of(t->format);
-    uint8_t *packed = read_matrix(device, matrix);
+    uint8_t *packed = block_matrix_read(device, matrix);
     if (kept != NULL)
         assert_int_equal(matrix->panel_bytes, block_panel_bytes(kept, 2 * matrix->lanes, t->in_features));
     for (uint32_t g = 0; g < t->groups; g++)

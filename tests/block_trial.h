@@ -4,6 +4,7 @@
 #define CLMOE_TESTS_BLOCK_TRIAL_H
 
 #include "block_oracle.h"
+#include "layer/matrix.h"
 #include "support.h"
 
 enum block_source { BLOCK_HOST, BLOCK_HOST_LIST, BLOCK_BUFFER, BLOCK_BUFFER_LIST, BLOCK_SOURCES };
@@ -22,5 +23,8 @@ typedef struct block_trial {
 void block_trial_run(test_device *device, const block_trial *trial);
 /* A block of random codes and scales, whose f16 fields are finite. */
 void block_random(const block_format *f, uint8_t *block, test_random *random);
+
+/* The bytes of all panels, to be freed. */
+uint8_t *block_matrix_read(test_device *device, const clmoe__matrix *matrix);
 
 #endif

@@ -106,7 +106,8 @@ void gguf_tree(gguf_file *file, const char *prefix, const json_t *object) {
 
 /* ---------------------------------------------------------------------------------------------------- tensors */
 
-void gguf_info(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes, uint64_t offset) {
+void gguf_info(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes,
+               uint64_t offset) {
     gguf_put_string(&file->infos, name);
     gguf_put(&file->infos, rank, 4);
     for (uint32_t i = 0; i < rank; i++) gguf_put(&file->infos, sizes[i], 8);
@@ -115,8 +116,8 @@ void gguf_info(gguf_file *file, const char *name, uint32_t type, uint32_t rank, 
     file->num_tensors++;
 }
 
-void gguf_tensor(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes, const void *data,
-                 size_t bytes) {
+void gguf_tensor(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes,
+                 const void *data, size_t bytes) {
     while (file->data.count % file->alignment != 0) gguf_put(&file->data, 0, 1);
     gguf_info(file, name, type, rank, sizes, file->data.count);
     gguf_put_bytes(&file->data, data, bytes);
@@ -131,8 +132,11 @@ void gguf_out_tensor(gguf_file *file, const clmoe__out_tensor *tensor) {
         count *= sizes[i];
     }
     while (rank > 1 && sizes[rank - 1] == 1) rank--; /* ggml does not write them */
-    gguf_tensor(file, tensor->name, f32 ? GGUF_TYPE_F32 : f16 ? GGUF_TYPE_F16 : GGUF_TYPE_BF16, rank, sizes, tensor->data,
-                (size_t)count * (f32 ? 4 : 2));
+    gguf_tensor(file, tensor->name,
+                f32   ? GGUF_TYPE_F32
+                : f16 ? GGUF_TYPE_F16
+                      : GGUF_TYPE_BF16,
+                rank, sizes, tensor->data, (size_t)count * (f32 ? 4 : 2));
 }
 
 gguf_bytes gguf_image(const gguf_file *file) {

@@ -11,10 +11,30 @@ typedef struct gguf_bytes {
 } gguf_bytes;
 
 /* The types of values, and those of tensors that tests write themselves. */
-enum gguf_value { GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
-                  GGUF_U64, GGUF_I64, GGUF_F64 };
-enum gguf_type { GGUF_TYPE_F32 = 0, GGUF_TYPE_F16 = 1, GGUF_TYPE_Q8_0 = 8, GGUF_TYPE_Q4_K = 12, GGUF_TYPE_IQ2_XXS = 16,
-                 GGUF_TYPE_I32 = 26, GGUF_TYPE_BF16 = 30 };
+enum gguf_value {
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64
+};
+enum gguf_type {
+    GGUF_TYPE_F32 = 0,
+    GGUF_TYPE_F16 = 1,
+    GGUF_TYPE_Q8_0 = 8,
+    GGUF_TYPE_Q4_K = 12,
+    GGUF_TYPE_IQ2_XXS = 16,
+    GGUF_TYPE_I32 = 26,
+    GGUF_TYPE_BF16 = 30
+};
 
 typedef struct gguf_file {
     gguf_bytes keys, infos, data;
@@ -36,12 +56,12 @@ void gguf_key(gguf_file *file, const char *name, uint32_t type);
 void gguf_u32(gguf_file *file, const char *name, uint32_t value);
 void gguf_f32(gguf_file *file, const char *name, float value);
 void gguf_text(gguf_file *file, const char *name, const char *text);
-/* Every member of a JSON object as a key "PREFIX.member": whole numbers as uint32 (int64 below 0), others as float32. */
+/* Every member of a JSON object as a key "PREFIX.member": whole numbers as uint32 (int64 below 0), others float32. */
 void gguf_tree(gguf_file *file, const char *prefix, const json_t *object);
 
 /* A tensor of `rank` sizes, the innermost FIRST, with its data behind the others'. */
-void gguf_tensor(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes, const void *data,
-                 size_t bytes);
+void gguf_tensor(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes,
+                 const void *data, size_t bytes);
 /* What the header says of a tensor, alone. */
 void gguf_info(gguf_file *file, const char *name, uint32_t type, uint32_t rank, const uint64_t *sizes, uint64_t offset);
 /* A tensor as model_files.h makes them, in F32, F16 or BF16; shapes are turned around. */

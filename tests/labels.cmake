@@ -25,3 +25,9 @@ clmoe_test_labels(test_program threads)
 
 # A process for every golden case and format: with a cold cache each compiles its kernels.
 clmoe_test_labels(test_command_golden long)
+clmoe_test_labels(test_command_gguf long)
+clmoe_test_labels(test_gguf_golden long)
+
+# A kernel for every format, panel and vector width.
+clmoe_test_labels(test_formats long)
+clmoe_test_timeout(test_formats 900)

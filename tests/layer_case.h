@@ -23,13 +23,17 @@ enum case_with {
     CASE_NO_ROUTER = 512
 };
 
+/* The matrices of a layer that have formats and arithmetics of their own; gate goes with up. */
+enum case_matrix { CASE_UP, CASE_DOWN, CASE_SHARED_UP, CASE_SHARED_DOWN, CASE_LATENT_IN, CASE_LATENT_OUT, CASE_MATRICES };
+
 typedef struct case_options {
     uint64_t stream; /* of random numbers */
     uint32_t hidden, intermediate, shared_intermediate;
     uint32_t latent; /* 0: the experts see x */
     uint32_t format, source_format, arithmetic;
-    uint32_t layout, source, gate_up;
-    uint32_t gaps; /* elements between stored rows and between experts, filled with NaN */
+    uint32_t blocks[CASE_MATRICES]; /* block formats of matrices' sources; CLMOE_FORMAT_NONE: source_format */
+    uint32_t layout, source, gate_up; /* layout: of what is not in blocks */
+    uint32_t gaps; /* elements, or blocks, between stored rows and between experts, filled with NaN */
     uint32_t with;
     clmoe_layer_desc layer;
 } case_options;
@@ -37,12 +41,27 @@ typedef struct case_options {
 /* f32, SwiGLU, softmax with normalised weights, host pointers. */
 case_options case_default(uint32_t hidden, uint32_t intermediate, uint32_t experts, uint32_t top_k);
 
+/* What a matrix is made from and becomes. */
+typedef struct case_plan {
+    uint32_t source, kept;
+    uint32_t arithmetic; /* AUTO until the layer says what it chose */
+} case_plan;
+
+/* A drawn matrix in blocks. */
+typedef struct case_blocks {
+    const struct block_format *format;
+    const double *values; /* [count], what they decode to, as it is multiplied */
+    size_t count;
+    uint8_t *bytes;
+} case_blocks;
+
 typedef struct layer_case {
     case_options options;
     test_device *device;
     clmoe_weights *weights;
     clmoe_layer *layer;
     oracle_layer oracle;
+    case_plan plan[CASE_MATRICES];
     double *select_bias, *expert_scale; /* [classes] or NULL */
     void **owned;                       /* host memory to free */
     size_t owned_count;
@@ -50,9 +69,11 @@ typedef struct layer_case {
     size_t source_count;
     test_buffer *buffers;
     size_t buffer_count;
+    case_blocks *blocks;
+    size_t block_count;
 } layer_case;
 
-/* Fails the test if the library refuses. */
+/* Fails the test if the library refuses, or keeps a matrix in another format or arithmetic than the options ask for. */
 layer_case *case_new(test_device *device, const case_options *options);
 /* The same, but stops before creating anything; *desc is what would be passed to clmoe_weights_create. */
 layer_case *case_describe(test_device *device, const case_options *options, clmoe_weights_desc *desc);
@@ -87,6 +108,10 @@ void case_check(const layer_case *c, const void *x, uint32_t tokens, const case_
 /* The oracle's comparison alone. before: what out held, in out_format, or NULL. */
 void case_check_output(const layer_case *c, const void *x, uint32_t tokens, const int32_t *index, const float *weight,
                        const void *before, const void *out);
+
+/* How far out is from what exact arithmetic on unrounded activations makes of the same weights: the mean square of the error over
+ * that of the result. */
+double case_nmse(const layer_case *c, const void *x, uint32_t tokens, const case_result *result);
 
 /* Fails unless two results of the same case have equal bits throughout. */
 void case_same(const layer_case *c, const char *what, const case_result *a, const case_result *b, uint32_t tokens);

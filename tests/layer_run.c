@@ -91,6 +91,15 @@ static void check_routes(const layer_case *c, uint32_t tokens, const case_result
     free(seen);
 }
 
+static int rounds_to_bf16(const layer_case *c) {
+    for (int i = 0; i < CASE_MATRICES; i++) {
+        const case_plan *p = &c->plan[i];
+        if (p->arithmetic == CLMOE_ARITHMETIC_BF16) return 1;
+        if (p->arithmetic == CLMOE_ARITHMETIC_AUTO && p->kept == CLMOE_BF16) return 1;
+    }
+    return 0;
+}
+
 void case_check_output(const layer_case *c, const void *x, uint32_t tokens, const int32_t *index, const float *weight,
                        const void *before, const void *out) {
     const size_t H = c->options.hidden, n = (size_t)tokens * H;
@@ -105,8 +114,7 @@ void case_check_output(const layer_case *c, const void *x, uint32_t tokens, cons
                                                                                       : c->options.intermediate;
     const uint32_t widest = c->options.hidden > c->options.latent ? c->options.hidden : c->options.latent;
     const uint32_t terms = widest > longest ? widest : longest;
-    const int bf16 = c->options.arithmetic == CLMOE_ARITHMETIC_BF16 ||
-                     (c->options.arithmetic == CLMOE_ARITHMETIC_AUTO && c->options.format == CLMOE_BF16);
+    const int bf16 = rounds_to_bf16(c);
     for (size_t i = 0; i < n; i++) {
         const double got = test_load(out, format, i);
         const double allowed = oracle_tolerance(wanted[i], magnitude[i], terms, bf16, format);
@@ -115,6 +123,23 @@ void case_check_output(const layer_case *c, const void *x, uint32_t tokens, cons
         }
     }
     free(values);
+}
+
+double case_nmse(const layer_case *c, const void *x, uint32_t tokens, const case_result *r) {
+    const size_t n = (size_t)tokens * c->options.hidden;
+    double *values = calloc(3 * n + 1, sizeof *values), *wanted = values + n, *magnitude = wanted + n, error = 0, power = 0;
+    oracle_layer exact = c->oracle;
+    exact.experts.up_rounds = exact.experts.down_rounds = exact.shared.up_rounds = exact.shared.down_rounds = ORACLE_EXACT;
+    exact.latent_in_rounds = exact.latent_out_rounds = ORACLE_EXACT;
+    for (size_t i = 0; i < n; i++) values[i] = test_load(x, c->options.layer.x_format, i);
+    oracle_forward(&exact, values, tokens, r->index, r->weight, NULL, wanted, magnitude);
+    for (size_t i = 0; i < n; i++) {
+        const double off = test_load(r->out, c->options.layer.out_format, i) - wanted[i];
+        error += off * off;
+        power += wanted[i] * wanted[i];
+    }
+    free(values);
+    return power > 0 ? error / power : error;
 }
 
 void case_check(const layer_case *c, const void *x, uint32_t tokens, const case_result *r) {

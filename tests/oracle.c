@@ -67,22 +67,60 @@ static double dot(const double *row, const double *x, const double *x_magnitude,
     return sum;
 }
 
+/* The roundings of f32 sums of up to so many terms and of what is around them, relative to their magnitude. */
+static double f32_error(uint32_t terms) { return 0x1p-24 * (8 + 2 * sqrt((double)terms)); }
+
+/* The bytes of 32 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose error `slack * error` reaches
+ * the border of two bytes may be another step, or more of them, in the library: so much more slack. */
+static void round_run(uint32_t n, double error, double *value, double *slack) {
+    float most = 0;
+    double widest = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        most = fmaxf(most, fabsf((float)value[k]));
+        widest = fmax(widest, slack[k]);
+    }
+    if (most < 0x1p-119f) {
+        memset(value, 0, n * sizeof *value);
+        return;
+    }
+    const float step = most * (1.0f / 127.0f), inverse = 127.0f / most;
+    for (uint32_t k = 0; k < n; k++) {
+        const float scaled = (float)value[k] * inverse, byte = rintf(scaled);
+        const double reach = error * (slack[k] + widest * fabs(value[k]) / (double)most) / (double)step;
+        const double border = 0.5 - fabs((double)scaled - (double)byte);
+        const double steps = reach > border ? 1 + floor(reach - border) : 0;
+        value[k] = (double)step * (double)byte;
+        slack[k] = fabs(value[k]) * (1 + widest / (double)most) + steps * (double)step / error;
+    }
+}
+
+/* x as a product takes it. x_slack[n]: what the errors of x are relative to; NULL: x itself. May work in place. */
+static void round_input(int rounds, uint32_t n, double error, const double *x, const double *x_slack, double *value,
+                        double *slack) {
+    for (uint32_t k = 0; k < n; k++) {
+        slack[k] = fabs(x_slack != NULL ? x_slack[k] : x[k]);
+        value[k] = rounds == ORACLE_BF16 ? bf16(x[k]) : x[k];
+    }
+    for (uint32_t k = 0; k < n && rounds == ORACLE_INT8; k += 32)
+        round_run(n - k < 32 ? n - k : 32, error, value + k, slack + k);
+}
+
 /* oracle_ffn_row for an x whose errors are relative to x_magnitude[H], as in dot. */
-static void ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, const double *x_magnitude,
+static void ffn_row(const oracle_ffn *f, uint32_t expert, double error, const double *x, const double *x_magnitude,
                     double *y, double *magnitude) {
     const uint32_t H = f->hidden, I = f->intermediate;
-    double *h = calloc((size_t)2 * I + H, sizeof *h), *slack = h + I, *in = slack + I;
-    for (uint32_t k = 0; k < H; k++) in[k] = round ? bf16(x[k]) : x[k];
+    double *h = calloc(2 * ((size_t)I + H), sizeof *h), *slack = h + I, *in = slack + I, *in_slack = in + H;
+    round_input(f->up_rounds, H, error, x, x_magnitude, in, in_slack);
     for (uint32_t i = 0; i < I; i++) {
         const size_t row = (size_t)expert * I + i;
         double g = 0, dg = 0, du = 0;
-        const double u = dot(f->up + row * H, in, x_magnitude, H, f->up_bias != NULL ? f->up_bias[row] : 0, &du);
+        const double u = dot(f->up + row * H, in, in_slack, H, f->up_bias != NULL ? f->up_bias[row] : 0, &du);
         if (f->activation.gated)
-            g = dot(f->gate + row * H, in, x_magnitude, H, f->gate_bias != NULL ? f->gate_bias[row] : 0, &dg);
-        const double value = oracle_activation(&f->activation, g, u);
-        h[i] = round ? bf16(value) : value;
-        slack[i] = fabs(value) + moved(&f->activation, g, u, dg, du);
+            g = dot(f->gate + row * H, in, in_slack, H, f->gate_bias != NULL ? f->gate_bias[row] : 0, &dg);
+        h[i] = oracle_activation(&f->activation, g, u);
+        slack[i] = fabs(h[i]) + moved(&f->activation, g, u, dg, du);
     }
+    round_input(f->down_rounds, I, error, h, slack, h, slack);
     for (uint32_t j = 0; j < H; j++) {
         const size_t row = (size_t)expert * H + j;
         y[j] = dot(f->down + row * I, h, slack, I, f->down_bias != NULL ? f->down_bias[row] : 0, &magnitude[j]);
@@ -90,8 +128,10 @@ static void ffn_row(const oracle_ffn *f, uint32_t expert, int round, const doubl
     free(h);
 }
 
-void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, int round, const double *x, double *y, double *magnitude) {
-    ffn_row(f, expert, round, x, NULL, y, magnitude);
+static double ffn_error(const oracle_ffn *f) { return f32_error(f->hidden > f->intermediate ? f->hidden : f->intermediate); }
+
+void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, const double *x, double *y, double *magnitude) {
+    ffn_row(f, expert, ffn_error(f), x, NULL, y, magnitude);
 }
 
 void oracle_logits(const oracle_layer *layer, const double *input, uint32_t tokens, double *logits, double *magnitude) {
@@ -111,13 +151,27 @@ typedef struct judged {
     double *value, *magnitude;
 } judged;
 
-static void project(const double *matrix, uint32_t rows, uint32_t columns, int round, const judged *x,
+static void project(const double *matrix, uint32_t rows, uint32_t columns, int rounds, double error, const judged *x,
                     const judged *y) {
-    double *in = calloc(columns, sizeof *in);
-    for (uint32_t k = 0; k < columns; k++) in[k] = round ? bf16(x->value[k]) : x->value[k];
+    double *in = calloc((size_t)2 * columns, sizeof *in), *slack = in + columns;
+    round_input(rounds, columns, error, x->value, x->magnitude, in, slack);
     for (uint32_t r = 0; r < rows; r++)
-        y->value[r] = dot(matrix + (size_t)r * columns, in, x->magnitude, columns, 0, &y->magnitude[r]);
+        y->value[r] = dot(matrix + (size_t)r * columns, in, slack, columns, 0, &y->magnitude[r]);
     free(in);
+}
+
+void oracle_product(const double *matrix, uint32_t rows, uint32_t columns, int rounds, const double *x, double *y,
+                    double *magnitude) {
+    double *copy = calloc(columns, sizeof *copy);
+    memcpy(copy, x, columns * sizeof *copy);
+    const judged in = {copy, NULL}, out = {y, magnitude};
+    project(matrix, rows, columns, rounds, f32_error(columns), &in, &out);
+    free(copy);
+}
+
+static double routed_error(const oracle_layer *layer) {
+    const double wide = f32_error(layer->hidden), ffn = ffn_error(&layer->experts);
+    return wide > ffn ? wide : ffn;
 }
 
 /* Adds one slot's part to sum; x is what the experts see, `row` and `y` are scratch of its size. */
@@ -140,7 +194,7 @@ static void add_slot(const oracle_layer *layer, const judged *x, int32_t class, 
         row->value[j] = before * x->value[j];
         row->magnitude[j] = fabs(before * (x->magnitude != NULL ? x->magnitude[j] : x->value[j]));
     }
-    ffn_row(&layer->experts, expert, layer->bf16, row->value, row->magnitude, y->value, y->magnitude);
+    ffn_row(&layer->experts, expert, routed_error(layer), row->value, row->magnitude, y->value, y->magnitude);
     for (uint32_t j = 0; j < n; j++) {
         sum->value[j] += after * y->value[j];
         sum->magnitude[j] += fabs(after) * y->magnitude[j];
@@ -155,18 +209,18 @@ static void routed(const oracle_layer *layer, double *x, const int32_t *index, c
     const judged y = {scratch + 4 * n, scratch + 5 * n}, inner = {scratch + 6 * n, scratch + 7 * n};
     const int latent = layer->latent_in != NULL;
     const judged *to = latent ? &inner : sum;
-    if (latent) project(layer->latent_in, L, H, layer->bf16, &in, &z);
+    if (latent) project(layer->latent_in, L, H, layer->latent_in_rounds, routed_error(layer), &in, &z);
     for (uint32_t j = 0; j < L; j++) to->value[j] = to->magnitude[j] = 0;
     for (uint32_t s = 0; s < layer->slots; s++)
         add_slot(layer, latent ? &z : &in, index[s], (double)weight[s], &row, &y, to);
-    if (latent) project(layer->latent_out, H, L, layer->bf16, &inner, sum);
+    if (latent) project(layer->latent_out, H, L, layer->latent_out_rounds, routed_error(layer), &inner, sum);
 }
 
 static void add_shared(const oracle_layer *layer, const double *x, double *y, double *out, double *magnitude) {
     const uint32_t H = layer->hidden;
     double factor = layer->shared_scale, absolute = 0, *shared_magnitude = y + H;
     if (layer->shared_gate != NULL) factor *= sigmoid(dot(layer->shared_gate, x, NULL, H, 0, &absolute));
-    oracle_ffn_row(&layer->shared, 0, layer->bf16, x, y, shared_magnitude);
+    oracle_ffn_row(&layer->shared, 0, x, y, shared_magnitude);
     for (uint32_t j = 0; j < H; j++) {
         out[j] += factor * y[j];
         magnitude[j] += fabs(factor) * (shared_magnitude[j] + absolute * fabs(y[j]));
@@ -195,9 +249,8 @@ void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens,
 }
 
 double oracle_tolerance(double value, double magnitude, uint32_t terms, int rounds_bf16, uint32_t format) {
-    const double n = sqrt((double)terms);
-    double relative = 0x1p-24 * (8 + 2 * n);
-    if (rounds_bf16) relative += 0x1p-8 * fmin(1, 6 / n);
+    double relative = f32_error(terms);
+    if (rounds_bf16) relative += 0x1p-8 * fmin(1, 6 / sqrt((double)terms));
     const double last_place = format == CLMOE_F32 ? 0x1p-24 : format == CLMOE_F16 ? 0x1p-11 : 0x1p-8;
     const double smallest = format == CLMOE_F16 ? 0x1p-24 : 0x1p-126;
     return relative * magnitude + last_place * fabs(value) + smallest;

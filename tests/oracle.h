@@ -6,6 +6,9 @@
 
 #include <clmoe/clmoe.h>
 
+/* What activations are rounded to before a matrix product: nothing; bf16; bytes, with one scale for 32 neighbours. */
+enum oracle_rounding { ORACLE_EXACT, ORACLE_BF16, ORACLE_INT8 };
+
 /* One set of feed-forward experts in canonical arrangement. NULL biases are absent. */
 typedef struct oracle_ffn {
     uint32_t experts, hidden, intermediate; /* intermediate 0: absent */
@@ -15,6 +18,7 @@ typedef struct oracle_ffn {
     double *gate_bias, *up_bias;            /* [experts, I] */
     double *down_bias;                      /* [experts, H] */
     clmoe_activation activation;
+    int up_rounds, down_rounds; /* enum oracle_rounding, of their inputs */
 } oracle_ffn;
 
 typedef struct oracle_layer {
@@ -23,7 +27,7 @@ typedef struct oracle_layer {
     uint32_t first_expert;              /* experts.experts of them from here on are held */
     int weight_on_input;
     int leave_shared; /* 1: neither shared experts nor zero experts nor output bias */
-    int bf16;         /* 1: activations are rounded to bf16 before each matrix product of the experts */
+    int latent_in_rounds, latent_out_rounds;
     double routed_scale, shared_scale;
     oracle_ffn experts, shared; /* experts.hidden is the latent size where there is a latent space */
     double *latent_in;   /* [L, H]; NULL: the experts see x */
@@ -39,7 +43,11 @@ void oracle_logits(const oracle_layer *layer, const double *input, uint32_t toke
 
 /* One expert on one row: y[H] from x[H]. magnitude[H] receives what errors of the result are relative to: the sums of the
  * terms' absolute values, carried through the activation by its slope. */
-void oracle_ffn_row(const oracle_ffn *ffn, uint32_t expert, int bf16, const double *x, double *y, double *magnitude);
+void oracle_ffn_row(const oracle_ffn *ffn, uint32_t expert, const double *x, double *y, double *magnitude);
+
+/* One matrix on one row: y[rows] from x[columns], rounded as the product takes it (enum oracle_rounding); magnitude as above. */
+void oracle_product(const double *matrix, uint32_t rows, uint32_t columns, int rounds, const double *x, double *y,
+                    double *magnitude);
 
 /* out[T, H] from x[T, H] and routes [T, slots]. before: what out held, [T, H], if it is accumulated to; else NULL.
  * An index outside 0..classes-1 is an unused slot. magnitude[T, H] as above. */
@@ -50,6 +58,7 @@ double oracle_activation(const clmoe_activation *activation, double gate, double
 
 /* The error allowed in a result stored as `format`, whose longest sum has `terms` terms accumulated in f32:
  *   f32 sums:  2^-24 of the magnitude, times 8 for the roundings besides the sum and 2 sqrt(terms) for the sum's own;
+ *   int8:      nothing more: what a value on the border of two bytes does is in the magnitude;
  *   bf16:      each of the terms may be off by 2^-8 (rounding to the other neighbour), and such errors average out;
  *   storage:   half a unit in the last place of the value. */
 double oracle_tolerance(double value, double magnitude, uint32_t terms, int bf16, uint32_t format);

@@ -44,9 +44,9 @@ static void runs(void **state) {
         test_folder folder = test_folder_new();
         golden g = golden_open_gguf(models[i].name);
         const char *const output = test_path(&folder, "y.safetensors");
-        const command_result *run =
-            COMMAND(CLMOE_RUN_PROGRAM, model_file(models[i].name, "model.gguf"), "--layer", models[i].layer, "--input",
-                    model_file(models[i].name, "input.safetensors"), "--output", output, "--arithmetic", "f32", "--quiet");
+        const command_result *run = COMMAND(CLMOE_RUN_PROGRAM, model_file(models[i].name, "model.gguf"), "--layer",
+                                            models[i].layer, "--input", model_file(models[i].name, "input.safetensors"),
+                                            "--output", output, "--arithmetic", "f32", "--quiet");
         if (run->status != 0) fail_msg("%s: status %d: %s", models[i].name, run->status, run->err);
         assert_string_equal(run->err, "");
         clmoe_error error = {0};

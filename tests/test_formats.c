@@ -42,7 +42,7 @@ static void test_library_meets_vectors(void **state) {
             golden g = golden_open_format(f->name);
             block_trial t = {.source = f, .arithmetic = CLMOE_ARITHMETIC_F32, .groups = 1, .in_features = 512,
                              .out_features = 4, .blocks = golden_find(&g, "blocks")->data};
-            for (t.format = CLMOE_F32; t.format <= CLMOE_BF16; t.format++) block_trial_run(&device, &t);
+            for (t.format = CLMOE_F32; t.format <= (w == 0 ? CLMOE_BF16 : CLMOE_F32); t.format++) block_trial_run(&device, &t);
             t.format = f->format;
             if (f->super_blocks != 0) block_trial_run(&device, &t);
             golden_close(&g);
@@ -83,9 +83,9 @@ static void test_decoded_formats_in_every_arrangement(void **state) {
     const block_format *f;
     for (uint32_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
         test_device device = device_of_width(widths[w]);
-        for (uint32_t i = 0; (f = block_format_at(i)) != NULL; i++) {
-            run_arrangements(&device, widths[w], f, CLMOE_F32 + i % 3, CLMOE_ARITHMETIC_F32);
-            if (i % 3 == 0) run_arrangements(&device, widths[w], f, CLMOE_BF16, CLMOE_ARITHMETIC_BF16);
+        for (uint32_t i = 0; (f = block_format_at(i)) != NULL; i++) { /* a kernel each, and compiling is what takes time */
+            if (i % 3 == w) run_arrangements(&device, widths[w], f, CLMOE_BF16, CLMOE_ARITHMETIC_BF16);
+            else if (w == 0 || i % 2 == w % 2) run_arrangements(&device, widths[w], f, CLMOE_F32 + i % 3, CLMOE_ARITHMETIC_F32);
         }
         test_close(&device);
     }

@@ -127,14 +127,29 @@ static const struct {
     const char *name;
     uint32_t values, bytes, format;
 } types[] = {
-    {0, "f32", 1, 4, CLMOE_F32},           {1, "f16", 1, 2, CLMOE_F16},           {2, "q4_0", 32, 18, CLMOE_Q4_0},
-    {3, "q4_1", 32, 20, CLMOE_Q4_1},       {6, "q5_0", 32, 22, CLMOE_Q5_0},       {7, "q5_1", 32, 24, CLMOE_Q5_1},
-    {8, "q8_0", 32, 34, CLMOE_Q8_0},       {10, "q2_K", 256, 84, CLMOE_Q2_K},     {11, "q3_K", 256, 110, CLMOE_Q3_K},
-    {12, "q4_K", 256, 144, CLMOE_Q4_K},    {13, "q5_K", 256, 176, CLMOE_Q5_K},    {14, "q6_K", 256, 210, CLMOE_Q6_K},
-    {19, "iq1_s", 256, 50, 0},             {20, "iq4_nl", 32, 18, CLMOE_IQ4_NL},  {22, "iq2_s", 256, 82, 0},
-    {23, "iq4_xs", 256, 136, CLMOE_IQ4_XS}, {26, "i32", 1, 4, 0},                 {28, "f64", 1, 8, 0},
-    {30, "bf16", 1, 2, CLMOE_BF16},        {34, "tq1_0", 256, 54, CLMOE_TQ1_0},   {35, "tq2_0", 256, 66, CLMOE_TQ2_0},
-    {39, "mxfp4", 32, 17, CLMOE_MXFP4},    {40, "nvfp4", 64, 36, CLMOE_NVFP4},
+    {0, "f32", 1, 4, CLMOE_F32},
+    {1, "f16", 1, 2, CLMOE_F16},
+    {2, "q4_0", 32, 18, CLMOE_Q4_0},
+    {3, "q4_1", 32, 20, CLMOE_Q4_1},
+    {6, "q5_0", 32, 22, CLMOE_Q5_0},
+    {7, "q5_1", 32, 24, CLMOE_Q5_1},
+    {8, "q8_0", 32, 34, CLMOE_Q8_0},
+    {10, "q2_K", 256, 84, CLMOE_Q2_K},
+    {11, "q3_K", 256, 110, CLMOE_Q3_K},
+    {12, "q4_K", 256, 144, CLMOE_Q4_K},
+    {13, "q5_K", 256, 176, CLMOE_Q5_K},
+    {14, "q6_K", 256, 210, CLMOE_Q6_K},
+    {19, "iq1_s", 256, 50, 0},
+    {20, "iq4_nl", 32, 18, CLMOE_IQ4_NL},
+    {22, "iq2_s", 256, 82, 0},
+    {23, "iq4_xs", 256, 136, CLMOE_IQ4_XS},
+    {26, "i32", 1, 4, 0},
+    {28, "f64", 1, 8, 0},
+    {30, "bf16", 1, 2, CLMOE_BF16},
+    {34, "tq1_0", 256, 54, CLMOE_TQ1_0},
+    {35, "tq2_0", 256, 66, CLMOE_TQ2_0},
+    {39, "mxfp4", 32, 17, CLMOE_MXFP4},
+    {40, "nvfp4", 64, 36, CLMOE_NVFP4},
 };
 
 static void tensors_of_every_type(void **state) {
@@ -237,10 +252,10 @@ static void parts(void **state) {
     expect_three(test_path(&folder, PART("1")));
     clmoe_error error = {0};
     clmoe__checkpoint *checkpoint;
-#define REFUSE(file, what)                                                                              \
+#define REFUSE(file, what) \
     test_refused(clmoe__checkpoint_open(test_path(&folder, PART("1")), &checkpoint, &error), &error, file, what, NULL)
-    test_refused(clmoe__checkpoint_open(test_path(&folder, PART("2")), &checkpoint, &error), &error, PART("2"), "split.no",
-                 "first part");
+    test_refused(clmoe__checkpoint_open(test_path(&folder, PART("2")), &checkpoint, &error), &error, PART("2"),
+                 "split.no", "first part");
     write_part(&folder, PART("2"), 2, 3, 3);
     REFUSE(PART("2"), "split.no is 2, expected 1");
     write_part(&folder, PART("2"), 1, 4, 3);
@@ -301,7 +316,8 @@ static void folders_and_files(void **state) {
     test_refused(clmoe_model_open(folder.path, &model, &error), &error, "a.gguf", "2 GGUF models", "b.gguf");
     OK(clmoe_model_open(test_path(&folder, "b.gguf"), &model, &error));
     clmoe_model_destroy(model);
-    test_refused(clmoe_model_open(test_path(&folder, "c.gguf"), &model, &error), &error, "c.gguf", "does not exist", NULL);
+    test_refused(clmoe_model_open(test_path(&folder, "c.gguf"), &model, &error), &error, "c.gguf", "does not exist",
+                 NULL);
     /* Safetensors go first. */
     (void)test_tensors(&folder, "model.safetensors", "{}", 0);
     test_refused(clmoe_model_open(folder.path, &model, &error), &error, "config.json", "does not exist", NULL);
@@ -326,10 +342,14 @@ static void unknown_architecture(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_of_every_type),    cmocka_unit_test(arrays),
-        cmocka_unit_test(tensors_of_every_type),   cmocka_unit_test(alignments_and_versions),
-        cmocka_unit_test(parts),                   cmocka_unit_test(tensor_in_two_parts),
-        cmocka_unit_test(folders_and_files),       cmocka_unit_test(unknown_architecture),
+        cmocka_unit_test(values_of_every_type),
+        cmocka_unit_test(arrays),
+        cmocka_unit_test(tensors_of_every_type),
+        cmocka_unit_test(alignments_and_versions),
+        cmocka_unit_test(parts),
+        cmocka_unit_test(tensor_in_two_parts),
+        cmocka_unit_test(folders_and_files),
+        cmocka_unit_test(unknown_architecture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

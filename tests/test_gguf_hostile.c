@@ -70,7 +70,8 @@ static void headers(void **state) {
 
 static void counts(void **state) {
     (void)state;
-    static const uint64_t lies[] = {1u << 20, (1u << 20) + 1, UINT32_MAX, (uint64_t)1 << 40, (uint64_t)1 << 63, UINT64_MAX};
+    static const uint64_t lies[] = {1u << 20,          (1u << 20) + 1,    UINT32_MAX,
+                                    (uint64_t)1 << 40, (uint64_t)1 << 63, UINT64_MAX};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         gguf_file f = gguf_small();
         f.num_keys = lies[i];
@@ -241,7 +242,7 @@ static void wrong_values(void **state) {
 
 static void missing_keys(void **state) {
     (void)state;
-    static const char *const keys[] = {"general.architecture", "olmoe.block_count", "olmoe.embedding_length",
+    static const char *const keys[] = {"general.architecture",      "olmoe.block_count",  "olmoe.embedding_length",
                                        "olmoe.feed_forward_length", "olmoe.expert_count", "olmoe.expert_used_count"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) refuse(gguf_small_without(keys[i]), keys[i], "missing");
 }
@@ -426,10 +427,18 @@ static void every_byte(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers),       cmocka_unit_test(counts),           cmocka_unit_test(cut_anywhere),
-        cmocka_unit_test(strings),       cmocka_unit_test(arrays),           cmocka_unit_test(wrong_values),
-        cmocka_unit_test(missing_keys),  cmocka_unit_test(wrong_keys),       cmocka_unit_test(shapes),
-        cmocka_unit_test(offsets),       cmocka_unit_test(twice_and_missing), cmocka_unit_test(unknown_blocks),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(strings),
+        cmocka_unit_test(arrays),
+        cmocka_unit_test(wrong_values),
+        cmocka_unit_test(missing_keys),
+        cmocka_unit_test(wrong_keys),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(offsets),
+        cmocka_unit_test(twice_and_missing),
+        cmocka_unit_test(unknown_blocks),
         cmocka_unit_test(every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,7 +114,7 @@ static void test_identical_experts(void **state) {
     for (uint32_t t = 0; t < T; t++) {
         double in[H], y[H], magnitude[H];
         for (int j = 0; j < H; j++) in[j] = (double)x[t * H + (uint32_t)j];
-        oracle_ffn_row(&c->oracle.experts, 0, 0, in, y, magnitude);
+        oracle_ffn_row(&c->oracle.experts, 0, in, y, magnitude);
         for (int j = 0; j < H; j++) {
             const double got = test_load(r.out, CLMOE_F32, t * H + (size_t)j);
             assert_true(fabs(got - y[j]) <= oracle_tolerance(y[j], magnitude[j], 50, 0, CLMOE_F32));

@@ -367,7 +367,8 @@ typedef struct clmoe_scales {
 /* A matrix or vector for every expert, on the host or in device memory. Exactly one of host, host_list, buffer and
  * buffer_list is set; none = the tensor is absent. Sources are read during the create call only. */
 typedef struct clmoe_tensor {
-    uint32_t format; /* clmoe_format of the source: F32, F16 or BF16; matrices also F8_E4M3 and F4_E2M1 */
+    uint32_t format; /* clmoe_format of the source: F32, F16 or BF16; matrices also F8_E4M3, F4_E2M1 and block formats, these
+                      * all in OUT_IN layout, with strides that are multiples of the values a block (or byte) holds */
     uint32_t layout; /* clmoe_layout */
     const void *host;                /* all experts, expert_stride apart */
     const void *const *host_list;    /* one pointer an expert */
@@ -397,15 +398,24 @@ typedef struct clmoe_ffn {
     clmoe_tensor gate_bias; /* [I], optional */
     clmoe_tensor up_bias;   /* [I] or [2I], optional */
     clmoe_tensor down_bias; /* [H], optional */
+    /* [num_experts] each, in one place (host or buffer), optional: factors on the products with a matrix, before the bias
+     * (nvfp4 files have them). Separate gate and up: both or neither; merged: up_scale is of both halves. */
+    clmoe_tensor gate_scale, up_scale, down_scale;
     uint64_t reserved[8];   /* 0 */
 } clmoe_ffn;
 
 typedef struct clmoe_weights_desc {
     size_t struct_size;
     uint32_t hidden_size; /* H */
-    uint32_t format;      /* clmoe_format in which the experts are kept: F32, F16 or BF16; default: that of experts.up,
-                           * BF16 where that is a narrow one */
-    uint32_t arithmetic;  /* clmoe_arithmetic */
+    /* clmoe_format in which matrices are kept (the router: always F32): F32, F16, BF16 or a block format up to NVFP4. F32, F16
+     * and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes ggml writes; no other conversion to
+     * a block format exists (UNSUPPORTED, as where in_features is no multiple of the block's values).
+     * Default, for each matrix: its source's format if that is a block format up to NVFP4, F16 for those beyond, F32 where gate
+     * and up differ in a block format; all others as experts.up, or as themselves where that has a block format, BF16 where
+     * that is a narrow one. */
+    uint32_t format;
+    uint32_t arithmetic;  /* clmoe_arithmetic; the experts' formats must allow it, shared and latent matrices that do not are
+                           * computed in F32 */
     uint32_t num_classes; /* rows of router, router_bias, select_bias and expert_scale; 0 = none of them is given */
     clmoe_ffn experts;
     clmoe_ffn shared;           /* all shared experts as one, intermediate_size their sum */

@@ -3,30 +3,30 @@
 
 #include "os/size.h"
 
-/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes */
+/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises */
 static const clmoe__format_info formats[] = {
-    {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0},
-    {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0},
-    {CLMOE_BF16, "bf16", 1, 2, 0, 0, 0, 0, 0},
-    {CLMOE_F8_E4M3, "e4m3", 1, 1, 0, 0, 0, 0, 0},
-    {CLMOE_F4_E2M1, "e2m1", 2, 1, 0, 0, 0, 0, 0},
-    {CLMOE_F8_E8M0, "e8m0", 1, 1, 0, 0, 0, 0, 0},
-    {CLMOE_Q8_0, "q8_0", 32, 34, 1, 32, 8, 1, 0},
-    {CLMOE_Q4_0, "q4_0", 32, 18, 1, 32, 4, 1, 0},
-    {CLMOE_Q4_1, "q4_1", 32, 20, 1, 32, 4, 2, 0},
-    {CLMOE_Q5_0, "q5_0", 32, 22, 1, 32, 5, 1, 0},
-    {CLMOE_Q5_1, "q5_1", 32, 24, 1, 32, 5, 2, 0},
-    {CLMOE_Q4_K, "q4_K", 256, 144, 1, 32, 4, 2, 2},
-    {CLMOE_Q5_K, "q5_K", 256, 176, 1, 32, 5, 2, 2},
-    {CLMOE_Q6_K, "q6_K", 256, 210, 1, 16, 6, 1, 1},
-    {CLMOE_IQ4_NL, "iq4_nl", 32, 18, 1, 32, 4, 1, 0},
-    {CLMOE_MXFP4, "mxfp4", 32, 17, 2, 32, 4, 0, 1},
-    {CLMOE_NVFP4, "nvfp4", 64, 36, 1, 16, 4, 0, 1},
-    {CLMOE_Q2_K, "q2_K", 256, 84, 0, 16, 2, 2, 2},
-    {CLMOE_Q3_K, "q3_K", 256, 110, 0, 16, 3, 1, 1},
-    {CLMOE_IQ4_XS, "iq4_xs", 256, 136, 0, 32, 4, 1, 1},
-    {CLMOE_TQ1_0, "tq1_0", 256, 54, 0, 32, 2, 1, 0},
-    {CLMOE_TQ2_0, "tq2_0", 256, 66, 0, 32, 2, 1, 0},
+    {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0, 0},
+    {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0, 0},
+    {CLMOE_BF16, "bf16", 1, 2, 0, 0, 0, 0, 0, 0},
+    {CLMOE_F8_E4M3, "e4m3", 1, 1, 0, 0, 0, 0, 0, 0},
+    {CLMOE_F4_E2M1, "e2m1", 2, 1, 0, 0, 0, 0, 0, 0},
+    {CLMOE_F8_E8M0, "e8m0", 1, 1, 0, 0, 0, 0, 0, 0},
+    {CLMOE_Q8_0, "q8_0", 32, 34, 1, 32, 8, 1, 0, 1},
+    {CLMOE_Q4_0, "q4_0", 32, 18, 1, 32, 4, 1, 0, 1},
+    {CLMOE_Q4_1, "q4_1", 32, 20, 1, 32, 4, 2, 0, 1},
+    {CLMOE_Q5_0, "q5_0", 32, 22, 1, 32, 5, 1, 0, 1},
+    {CLMOE_Q5_1, "q5_1", 32, 24, 1, 32, 5, 2, 0, 1},
+    {CLMOE_Q4_K, "q4_K", 256, 144, 1, 32, 4, 2, 2, 1},
+    {CLMOE_Q5_K, "q5_K", 256, 176, 1, 32, 5, 2, 2, 0},
+    {CLMOE_Q6_K, "q6_K", 256, 210, 1, 16, 6, 1, 1, 1},
+    {CLMOE_IQ4_NL, "iq4_nl", 32, 18, 1, 32, 4, 1, 0, 0},
+    {CLMOE_MXFP4, "mxfp4", 32, 17, 2, 32, 4, 0, 1, 1},
+    {CLMOE_NVFP4, "nvfp4", 64, 36, 1, 16, 4, 0, 1, 0},
+    {CLMOE_Q2_K, "q2_K", 256, 84, 0, 16, 2, 2, 2, 0},
+    {CLMOE_Q3_K, "q3_K", 256, 110, 0, 16, 3, 1, 1, 0},
+    {CLMOE_IQ4_XS, "iq4_xs", 256, 136, 0, 32, 4, 1, 1, 0},
+    {CLMOE_TQ1_0, "tq1_0", 256, 54, 0, 32, 2, 1, 0, 0},
+    {CLMOE_TQ2_0, "tq2_0", 256, 66, 0, 32, 2, 1, 0, 0},
 };
 
 const clmoe__format_info *clmoe__format_find(uint32_t format) {
@@ -47,6 +47,11 @@ int clmoe__format_is_block(uint32_t format) { return clmoe__format_values(format
 int clmoe__format_is_kept_block(uint32_t format) {
     const clmoe__format_info *info = clmoe__format_find(format);
     return info != NULL && info->super_blocks != 0;
+}
+
+int clmoe__format_converts(uint32_t source, uint32_t kept) {
+    if (source == kept || clmoe__format_is_wide(kept)) return 1;
+    return clmoe__format_is_wide(source) && clmoe__format_find(kept)->quantises;
 }
 
 uint32_t clmoe__format_bytes(uint32_t format) { return format == CLMOE_F32 ? 4 : 2; }

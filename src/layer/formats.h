@@ -16,6 +16,7 @@ typedef struct clmoe__format_info {
     uint8_t code_bits;
     uint8_t halves;    /* f16 fields of a source block */
     uint8_t sub_bytes; /* byte fields of sub_k neighbours */
+    uint8_t quantises; /* 1: the format's file can quantise wide values to it (cl/quantize.cl) */
 } clmoe__format_info;
 
 /* NULL for what is no format. */
@@ -28,6 +29,9 @@ int clmoe__format_is_wide(uint32_t format);
 int clmoe__format_is_block(uint32_t format);
 /* A block format that panels may have. */
 int clmoe__format_is_kept_block(uint32_t format);
+
+/* Whether values of one format can be packed in a matrix kept in another: as they are, decoded, or quantised. */
+int clmoe__format_converts(uint32_t source, uint32_t kept);
 
 /* Bytes of an element of a wide format. */
 uint32_t clmoe__format_bytes(uint32_t format);

@@ -39,6 +39,7 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
     clmoe__options options = {{0}, 0};
     clmoe__options_add(&options, " -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHT_FORMAT=%u -DBIAS=%d", gemm->choice.tile_rows,
                        matrix->arithmetic, matrix->format, matrix->bias.mem != NULL);
+    if (spec->scales[0] != NULL) clmoe__options_add(&options, " -DSCALED=1");
     if (cpu) {
         clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
                            gemm->choice.variant->micro, gemm->choice.prefetch);
@@ -65,6 +66,7 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
+    memcpy(gemm->scales, spec->scales, sizeof gemm->scales);
     gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
     gemm->y_bytes = clmoe__format_bytes(spec->y_format);
     if (spec->y_is_operand)
@@ -136,6 +138,7 @@ static void matrix_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clm
     for (int s = 0; s < CLMOE__SHARDS; s++) clmoe__run_mem(run, matrix->shards[s].mem);
     clmoe__run_u64(run, matrix->panels_per_shard);
     clmoe__run_mem(run, matrix->bias.mem);
+    for (int i = 0; i < 2; i++) clmoe__run_mem(run, gemm->scales[i]);
     clmoe__run_buffer(run, &io->y, gemm->y_bytes);
     clmoe__run_u64(run, io->y_stride);
     plan_arguments(run, io);

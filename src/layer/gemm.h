@@ -12,6 +12,7 @@ typedef struct clmoe__gemm_spec {
     const clmoe__matrix *matrix;        /* borrowed: outlives the GEMM */
     const clmoe_activation *activation; /* NULL: none */
     const clmoe__gemm_choice *choice;
+    cl_mem scales[2];   /* f32 [groups]: factors on the products with a panel's first and second half; NULL: 1 */
     uint32_t tile_rows; /* of the plan; 0: the choice's */
     uint32_t x_format;
     uint32_t y_format;
@@ -26,6 +27,7 @@ typedef struct clmoe__gemm {
     clmoe__gemm_choice choice;
     const clmoe__matrix *matrix;
     int x_is_operand;
+    cl_mem scales[2];
     uint32_t x_bytes, y_bytes; /* of an element */
     clmoe__kernel gather;      /* cpu macro-kernel with the caller's x only */
     clmoe__kernel multiply;

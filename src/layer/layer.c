@@ -62,9 +62,12 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
                                clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
     const int hands_over = clmoe__gemm_hands_over(&ffn->up, &ffn->up_choice, &ffn->down, &ffn->down_choice);
     const uint32_t tile_rows = (uint32_t)clmoe__min(ffn->up_choice.tile_rows, ffn->down_choice.tile_rows); /* of one plan */
+    const cl_mem down_scale = ffn->down_scale.block.mem; /* of merged gate and up, one is of both */
+    const cl_mem gate_scale = ffn->gate_scale.block.mem != NULL ? ffn->gate_scale.block.mem : ffn->up_scale.block.mem;
     clmoe__gemm_spec spec = {.matrix = &ffn->up,
                              .activation = activation,
                              .choice = &ffn->up_choice,
+                             .scales = {gate_scale, ffn->up_scale.block.mem},
                              .tile_rows = tile_rows,
                              .x_format = x_format,
                              .y_format = CLMOE_F32,
@@ -75,6 +78,7 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
     const clmoe__gemm_spec down_spec = {.matrix = &ffn->down,
                                         .choice = &ffn->down_choice,
+                                        .scales = {down_scale, down_scale},
                                         .tile_rows = tile_rows,
                                         .x_format = CLMOE_F32,
                                         .y_format = CLMOE_F32,

@@ -51,8 +51,6 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
                                      const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
                                      const clmoe__matrix_names *names, clmoe_error *error);
 
-/* Whether a source can be packed in a matrix of this format. */
-int clmoe__can_convert(uint32_t source, uint32_t kept);
 /* UNSUPPORTED, naming the matrix, unless these tensors (gate may be absent) can be kept in `format`. (weights_plan.c) */
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error);
@@ -64,6 +62,7 @@ typedef struct clmoe__packer {
     void (*released)(void *user, const char *tensor, uint32_t expert); /* may be NULL */
     void *released_user;
     clmoe__block scales; /* staging of scales; starts empty */
+    clmoe__block blocks; /* of quantised rows; starts empty */
 } clmoe__packer;
 void clmoe__packer_destroy(clmoe__packer *packer);
 /* Creates a matrix (shape given down to lanes) and packs checked tensors into it. Nothing remains on failure. */

@@ -4,7 +4,8 @@
  *   pack_source.c   from a tensor's description to one expert's places
  *   pack_any.c      any strides on any device, by cl/pack_weights.cl
  *   pack_rows.c     rows along k on CPUs, both halves of a panel at once, by cl/pack_rows.cl
- *   pack_blocks.c   rows of blocks, kept or decoded, on any device, by cl/pack_blocks.cl
+ *   pack_blocks.c   rows of blocks, kept or decoded, and rows that are quantised first, on any device, by cl/quantize.cl and
+ *                   cl/pack_blocks.cl
  *
  * The first two give the same bits. */
 #ifndef CLMOE_LAYER_PACK_H
@@ -45,11 +46,15 @@ int clmoe__is_on_host(const clmoe_tensor *tensor);
 /* Grows a block of the packer's to at least `bytes`. Nothing enqueued may use it any more. */
 clmoe_status clmoe__pack_staging(clmoe__packer *packer, clmoe__block *block, uint64_t bytes, clmoe_error *error);
 
+/* Launches touch_pages (cl/touch.clh) of this kernel on what the matrix will be packed into, where it is fresh memory of the
+ * host's; to be called before anything is packed. (pack.c) */
+void clmoe__touch_shards(clmoe__run *run, clmoe__kernel *kernel, const clmoe__matrix *matrix);
+
 /* Packs one part's matrix, or its bias as a matrix with one k, and tells the caller what may be freed. */
 clmoe_status clmoe__pack_any(clmoe__packer *packer, const clmoe__matrix *matrix, const clmoe__matrix_part *part,
                              int is_bias, clmoe_error *error);
 
-/* Packs the matrix of a part whose tensor is in a block format, and tells the caller what may be freed. */
+/* Packs the matrix of a part whose tensor or panels are in a block format, and tells the caller what may be freed. */
 clmoe_status clmoe__pack_blocks(clmoe__packer *packer, const clmoe__matrix *matrix, const clmoe__matrix_part *part,
                                 clmoe_error *error);
 

@@ -7,9 +7,11 @@
  */
 #include "opencl/host_view.h"
 #include "pack.h"
+#include "select/gemm_variants.h"
 
 #define PIECE_BYTES   (16u << 20) /* of source in a launch */
 #define PENDING_BYTES (48u << 20) /* of source enqueued before it is waited for */
+#define RUN_BYTES     (128u << 10) /* of source for a work-group, about */
 #define K_STEP        128         /* work-groups begin at its multiples */
 
 /* Bytes that kernels are to read. */
@@ -31,7 +33,7 @@ typedef struct rows_job {
     const clmoe__matrix_part *parts;
     uint32_t count; /* of parts */
     clmoe__private_run private_run;
-    clmoe__kernel kernel;
+    clmoe__kernel kernel, touch;
     uint32_t panel_rows; /* of a half, from one panel's first row to the next one's */
     uint32_t released;   /* experts the caller was told of */
     int on_host;
@@ -51,14 +53,15 @@ static int scales_agree(const clmoe_scales *a, const clmoe_scales *b, uint32_t l
     if ((a->host != NULL || a->host_list != NULL) != (b->host != NULL || b->host_list != NULL)) return 0;
     /* A vector of k has one scale. */
     return a->format == b->format && a->block_rows == b->block_rows && a->block_columns == b->block_columns &&
-           a->block_columns % (lanes < 8 ? lanes : 8) == 0;
+           a->block_columns % lanes == 0;
 }
 
 int clmoe__pack_rows_fits(const clmoe_context *context, const clmoe__matrix *matrix, const clmoe__matrix_part *parts,
                           uint32_t count) {
     if (!context->device.is_cpu) return 0;
     const clmoe_tensor *first = parts[0].tensor, *last = parts[count - 1].tensor;
-    if (clmoe__format_is_block(first->format) || clmoe__format_is_block(last->format)) return 0; /* pack_blocks.c */
+    if (clmoe__format_is_block(matrix->format)) return 0; /* these and the next: pack_blocks.c */
+    if (clmoe__format_is_block(first->format) || clmoe__format_is_block(last->format)) return 0;
     return first->layout == CLMOE_OUT_IN && last->layout == CLMOE_OUT_IN && first->format == last->format &&
            first->row_stride == last->row_stride && clmoe__is_on_host(first) == clmoe__is_on_host(last) &&
            scales_agree(first->scales, last->scales, matrix->lanes);
@@ -105,7 +108,14 @@ static clmoe_status bring(rows_job *job, range both[2], clmoe__block *staging, c
         viewed &= views[i] != NULL;
     }
     if (!viewed) {
-        const uint64_t needed = count == 1 ? from[0].bytes : second + from[1].bytes;
+        const uint64_t needed = count == 1 ? from[0].bytes : clmoe__add(second, from[1].bytes);
+        const uint64_t limit = clmoe__min(CLMOE__STAGING_LIMIT, context->device.max_alloc_bytes);
+        if (needed > limit)
+            return clmoe__fail(error, CLMOE_UNSUPPORTED, job->parts[0].name,
+                               "%s: row_stride is %llu elements: the rows of one panel and what lies between them are %llu "
+                               "bytes, at most %llu can be staged",
+                               job->parts[0].name, (unsigned long long)job->parts[0].tensor->row_stride,
+                               (unsigned long long)needed, (unsigned long long)limit);
         if (staging->bytes < needed) clmoe__run_wait(&job->private_run.run); /* the smaller one is still read */
         TRY(clmoe__pack_staging(job->packer, staging, needed, error));
     }
@@ -128,11 +138,13 @@ static void release_views(rows_job *job, cl_mem views[2]) {
 
 /* ---------------------------------------------------------------------------------------------- packing */
 
-/* Work-groups take whole rows where panels alone keep the device busy. */
+/* Of the features, what a work-group takes: no more than the cache holds of the next panel beside it, and less where panels
+ * alone do not keep the device busy. */
 static uint32_t k_run(const rows_job *job, uint32_t panels) {
     const uint32_t features = job->matrix->in_features;
-    const uint64_t runs = clmoe__div_up(4ull * job->packer->context->device.compute_units, panels);
-    return (uint32_t)clmoe__round_up(clmoe__div_up(features, runs), K_STEP);
+    const uint64_t busy = clmoe__div_up(4ull * job->packer->context->device.compute_units, panels);
+    const uint64_t small = clmoe__div_up(2 * job->matrix->lanes * job->row_width, RUN_BYTES);
+    return (uint32_t)clmoe__round_up(clmoe__div_up(features, clmoe__max(busy, small)), K_STEP);
 }
 
 static void launch(rows_job *job, const half_piece halves[2], const range scales[2], uint64_t index, uint32_t panels) {
@@ -205,7 +217,7 @@ static clmoe_status pack_expert(rows_job *job, uint32_t group, clmoe_error *erro
         const uint64_t room = matrix->panels_per_shard - ((uint64_t)group * matrix->panels + p) % matrix->panels_per_shard;
         const uint32_t n = (uint32_t)clmoe__min(clmoe__min(matrix->panels - p, fit), clmoe__min(room, 65535));
         status = pack_piece(job, group, p, n, scales, error);
-        if (job->pending >= PENDING_BYTES) settle(job, group);
+        if (job->pending >= PENDING_BYTES && job->packer->released != NULL) settle(job, group);
         p += n;
     }
     release_views(job, views);
@@ -216,6 +228,7 @@ static clmoe_status pack_experts(rows_job *job, clmoe_error *error) {
     const uint32_t groups = job->matrix->groups;
     clmoe__run *run = &job->private_run.run;
     TRY(clmoe__private_run_begin(&job->private_run, job->packer->context, error));
+    clmoe__touch_shards(run, &job->touch, job->matrix);
     for (uint32_t g = 0; g < groups && run->status == CLMOE_OK; g++) {
         const clmoe_status status = pack_expert(job, g, error);
         if (status != CLMOE_OK) clmoe__run_fail(run, status);
@@ -235,11 +248,14 @@ clmoe_status clmoe__pack_rows(clmoe__packer *packer, const clmoe__matrix *matrix
     job.row_width = (uint64_t)matrix->in_features * source.bits / 8;
     job.panel_stride = matrix->lanes * job.row_bytes;
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u",
+    clmoe__options_add(&options, " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u -DPREFETCH=%d",
                        tensor->format, tensor->scales != NULL ? tensor->scales->format : 0, matrix->format,
-                       matrix->arithmetic, matrix->lanes);
+                       matrix->arithmetic, matrix->lanes, clmoe__prefetch_kind(&packer->context->device));
     TRY(clmoe__kernel_create(packer->context, "pack_rows.cl", "pack_rows", &options, "pack", &job.kernel, error));
-    const clmoe_status status = pack_experts(&job, error);
+    clmoe_status status =
+        clmoe__kernel_create(packer->context, "pack_rows.cl", "touch_pages", &options, "pack", &job.touch, error);
+    if (status == CLMOE_OK) status = pack_experts(&job, error);
+    clmoe__kernel_destroy(packer->context, &job.touch);
     clmoe__kernel_destroy(packer->context, &job.kernel);
     return status;
 }

@@ -34,8 +34,22 @@ static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn
     for (int i = 0; i < 8; i++) REQUIRE(ffn->reserved[i] == 0, error, name, "%s.reserved is not 0", name);
     TRY(clmoe__projection_check(context, ffn->num_experts, size, ffn->intermediate_size, (int)ffn->gated, ffn->gate_up,
                                 &ffn->gate, &ffn->up, &ffn->gate_bias, &ffn->up_bias, up, error));
-    return clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, size, 0, 0, &absent, &ffn->down,
-                                   &absent, &ffn->down_bias, down, error);
+    TRY(clmoe__projection_check(context, ffn->num_experts, ffn->intermediate_size, size, 0, 0, &absent, &ffn->down,
+                                &absent, &ffn->down_bias, down, error));
+    const int separate = ffn->gated && ffn->gate_up == CLMOE_GATE_UP_SEPARATE;
+    REQUIRE(clmoe__tensor_present(&ffn->gate_scale) == (separate && clmoe__tensor_present(&ffn->up_scale)), error, name,
+            "%s.gate_scale must be given with up_scale where gate and up are separate, and only there", name);
+    return CLMOE_OK;
+}
+
+/* The factors of a set of experts. */
+static clmoe_status create_scales(clmoe_context *context, const clmoe_ffn *from, const char *const names[3],
+                                  clmoe__ffn *ffn, clmoe_error *error) {
+    const uint32_t n = from->num_experts;
+    if (from->intermediate_size == 0) return CLMOE_OK;
+    TRY(clmoe__vector_create(context, &from->gate_scale, n, names[0], &ffn->gate_scale, error));
+    TRY(clmoe__vector_create(context, &from->up_scale, n, names[1], &ffn->up_scale, error));
+    return clmoe__vector_create(context, &from->down_scale, n, names[2], &ffn->down_scale, error);
 }
 
 static clmoe_status check_latent(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
@@ -134,6 +148,10 @@ static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc,
     weights->num_classes = desc->num_classes;
     TRY(clmoe__weights_plan(weights, desc, error));
     TRY(pack_matrices(weights, desc, error));
+    static const char *const scales[] = {"experts.gate_scale", "experts.up_scale", "experts.down_scale"};
+    static const char *const shared_scales[] = {"shared.gate_scale", "shared.up_scale", "shared.down_scale"};
+    TRY(create_scales(context, &desc->experts, scales, &weights->experts, error));
+    TRY(create_scales(context, &desc->shared, shared_scales, &weights->shared, error));
     TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias,
                              error));
     TRY(clmoe__vector_create(context, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale,
@@ -176,8 +194,10 @@ void clmoe_weights_destroy(clmoe_weights *weights) {
     clmoe__matrix *matrices[] = {&weights->experts.up,  &weights->experts.down, &weights->shared.up,
                                  &weights->shared.down, &weights->latent_in,    &weights->latent_out,
                                  &weights->router};
-    clmoe__vector *vectors[] = {&weights->select_bias, &weights->expert_scale, &weights->shared_gate,
-                                &weights->output_bias};
+    clmoe__vector *vectors[] = {&weights->select_bias,        &weights->expert_scale,      &weights->shared_gate,
+                                &weights->output_bias,        &weights->experts.gate_scale, &weights->experts.up_scale,
+                                &weights->experts.down_scale, &weights->shared.gate_scale,  &weights->shared.up_scale,
+                                &weights->shared.down_scale};
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) clmoe__matrix_destroy(context, matrices[i]);
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) clmoe__vector_destroy(context, vectors[i]);
     free(weights);

@@ -10,6 +10,7 @@ typedef struct clmoe__ffn {
     int gated;
     clmoe__matrix up, down;
     clmoe__gemm_choice up_choice, down_choice; /* fixed here because they fix the layout */
+    clmoe__vector gate_scale, up_scale, down_scale; /* [num_experts]; absent: 1 */
 } clmoe__ffn;
 
 struct clmoe_weights {

@@ -1,7 +1,7 @@
 /* What each matrix of a layer is kept in and multiplied with, decided before anything is packed: format, arithmetic, variant.
  *
  * Files mix formats (q4_K up, q6_K down, q8_0 shared), so each matrix has its own. Where the caller asks for no format, blocks
- * stay what they are and everything else is kept as experts.up is, as far as that is no block format. */
+ * stay what they are, and where experts.up has none, everything else is kept as experts.up is. */
 #include "weights.h"
 
 static const clmoe_tensor absent;
@@ -15,10 +15,6 @@ typedef struct planned {
     int is_routed; /* of the experts, which what the caller asks for must fit */
 } planned;
 
-int clmoe__can_convert(uint32_t source, uint32_t kept) {
-    return source == kept || clmoe__format_is_wide(kept);
-}
-
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error) {
     const uint32_t values = clmoe__format_values(format);
@@ -27,9 +23,10 @@ clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const 
         return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s has %u in_features, expected a multiple of %u to be kept in %s",
                            name, in_features, values, clmoe__format_name(format));
     for (int i = 0; i < 2; i++)
-        if (clmoe__tensor_present(tensors[i]) && !clmoe__can_convert(tensors[i]->format, format))
-            return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s is %s, which cannot be converted to %s", name,
-                               clmoe__format_name(tensors[i]->format), clmoe__format_name(format));
+        if (clmoe__tensor_present(tensors[i]) && !clmoe__format_converts(tensors[i]->format, format))
+            return clmoe__fail(error, CLMOE_UNSUPPORTED, name, 
+                               "%s is %s, which cannot be converted to %s: f32, f16 and bf16 can, to q8_0, q4_0, q4_1, q5_0, "
+                               "q5_1, q4_K, q6_K and mxfp4", name, clmoe__format_name(tensors[i]->format), clmoe__format_name(format));
     return CLMOE_OK;
 }
 
@@ -38,9 +35,7 @@ static uint32_t usual_format(const planned *p, uint32_t experts_up) {
     const uint32_t source = p->up->format;
     const int mixed = clmoe__tensor_present(p->gate) && p->gate->format != source;
     if (mixed && (clmoe__format_is_block(source) || clmoe__format_is_block(p->gate->format))) return CLMOE_F32;
-    if (clmoe__format_is_block(source)) return clmoe__kept_format(source);
-    const uint32_t usual = clmoe__kept_format(experts_up);
-    return clmoe__format_is_wide(usual) ? usual : clmoe__kept_format(source);
+    return clmoe__kept_format(clmoe__format_is_block(source) || clmoe__format_is_block(experts_up) ? source : experts_up);
 }
 
 static clmoe_status plan_matrix(clmoe_weights *weights, const clmoe_weights_desc *desc, const planned *p, char *refused,

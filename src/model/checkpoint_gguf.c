@@ -58,7 +58,8 @@ clmoe_status clmoe__gguf_in_folder(const char *folder, char **path, clmoe_error 
     const char *const wrong = clmoe__os_list_folder(folder, look, &s);
     clmoe_status status = CLMOE_OK;
     if (wrong != NULL) {
-        status = clmoe__fail(error, CLMOE_INVALID_FILE, clmoe__path_name(folder), "%s %s", clmoe__path_end(folder), wrong);
+        status =
+            clmoe__fail(error, CLMOE_INVALID_FILE, clmoe__path_name(folder), "%s %s", clmoe__path_end(folder), wrong);
     } else if (s.no_memory) {
         status = clmoe__checkpoint_no_memory(error);
     } else if (s.count > 1) {
@@ -138,8 +139,8 @@ static clmoe_status open_parts(clmoe__checkpoint *checkpoint, const clmoe__gguf 
         clmoe__gguf gguf;
         TRY(open_part(checkpoint, part_path(checkpoint->path, i, first->split_count), checkpoint->path, &gguf, error));
         if (gguf.split_count != first->split_count)
-            return refuse_split(&moved[i], "split.count", gguf.split_count, "but the first part says", first->split_count,
-                                error);
+            return refuse_split(&moved[i], "split.count", gguf.split_count, "but the first part says",
+                                first->split_count, error);
         if (gguf.split_no != i) return refuse_split(&moved[i], "split.no", gguf.split_no, "expected", i, error);
         tensors += gguf.count;
     }

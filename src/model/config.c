@@ -1,5 +1,5 @@
-/* From config.json, or the metadata of a GGUF file, and a family's row to the sizes and the rule of every layer. Calls json, families and the core's
- * description of routing. */
+/* From config.json, or the metadata of a GGUF file, and a family's row to the sizes and the rule of every layer. Calls
+ * json, families and the core's description of routing. */
 #include "config.h"
 
 #include <stdio.h>

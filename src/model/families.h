@@ -1,6 +1,6 @@
-/* Families of models as rows of data: which keys of config.json, or of a GGUF file's metadata, hold the sizes, which routing rule applies and what a
- * configuration may change in it, which layers have a mixture of experts, and what their tensors are called. config.c
- * and model_layer.c read the rows and know no family by name.
+/* Families of models as rows of data: which keys of config.json, or of a GGUF file's metadata, hold the sizes, which
+ * routing rule applies and what a configuration may change in it, which layers have a mixture of experts, and what
+ * their tensors are called. config.c and model_layer.c read the rows and know no family by name.
  *
  * To add a family whose parts are known:
  * 1. A row in families.c: its model_types, the name of its rule (clmoe_routing_preset_name), the keys of E, K, I and S,
@@ -11,6 +11,7 @@
  * tests find
  *      the folder by themselves.
  *   3. A row in tests/model_rows.c: a config with the expected sizes and rule, and the tensor names.
+ * An architecture of GGUF files is a row in families_gguf.c and one in tests/gguf_rows.c.
  * Nothing else: a row with a key, a tensor or a rule of an unknown kind is what needs code.
  *
  * In keys '|' separates alternatives, the first that is present counts; a dot leads into an object. In tensor names '#'

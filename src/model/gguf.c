@@ -106,8 +106,9 @@ static clmoe_status place(clmoe__reader *reader, uint64_t alignment, clmoe__gguf
             return clmoe__reader_refuse(reader, "begins at byte %llu of the data, expected a multiple of %llu",
                                         (unsigned long long)offset, (unsigned long long)alignment);
         if (end > reader->bytes)
-            return clmoe__reader_refuse(reader, "has %llu bytes from byte %llu of the data on, but the file has only "
-                                                "%llu there: is it cut short?",
+            return clmoe__reader_refuse(reader,
+                                        "has %llu bytes from byte %llu of the data on, but the file has only "
+                                        "%llu there: is it cut short?",
                                         (unsigned long long)tensor->bytes, (unsigned long long)offset,
                                         (unsigned long long)(reader->bytes > begin ? reader->bytes - begin : 0));
         tensor->data = reader->data + begin + offset;

@@ -16,7 +16,7 @@
 /* Limits beyond what memory and the file itself allow. */
 #define CLMOE__GGUF_KEYS_MAX    65536u
 #define CLMOE__GGUF_TENSORS_MAX (1u << 20)
-#define CLMOE__GGUF_NAME_MAX    255u /* bytes in the name of a tensor; ggml has 63 */
+#define CLMOE__GGUF_NAME_MAX    255u  /* bytes in the name of a tensor; ggml has 63 */
 #define CLMOE__GGUF_KEPT_MAX    1024u /* elements of an array, bytes of a string, that become part of the tree */
 
 /* NULL if there is no type of that number. (ggml_types.c) */
@@ -31,8 +31,8 @@ typedef struct clmoe__gguf {
      * numbers and flags: the rest (vocabularies!) is checked and passed over. A number that is not finite is the string
      * "nan" or "inf". */
     json_t *metadata;
-    uint32_t split_count; /* parts of the model; 1: it is not split */
-    uint32_t split_no;    /* which one this is, from 0 */
+    uint32_t split_count;   /* parts of the model; 1: it is not split */
+    uint32_t split_no;      /* which one this is, from 0 */
     uint64_t split_tensors; /* in all parts */
     int has_split_tensors;
 } clmoe__gguf;

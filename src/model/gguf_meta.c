@@ -18,9 +18,10 @@ static const struct {
     const char *name;
     uint32_t bytes; /* 0: its length stands before it */
 } value_types[TYPES] = {
-    [U8] = {"uint8", 1},  [I8] = {"int8", 1},     [U16] = {"uint16", 2}, [I16] = {"int16", 2}, [U32] = {"uint32", 4},
-    [I32] = {"int32", 4}, [F32] = {"float32", 4}, [BOOL] = {"bool", 1},  [STRING] = {"string", 0},
-    [ARRAY] = {"array", 0}, [U64] = {"uint64", 8}, [I64] = {"int64", 8}, [F64] = {"float64", 8},
+    [U8] = {"uint8", 1},      [I8] = {"int8", 1},     [U16] = {"uint16", 2},  [I16] = {"int16", 2},
+    [U32] = {"uint32", 4},    [I32] = {"int32", 4},   [F32] = {"float32", 4}, [BOOL] = {"bool", 1},
+    [STRING] = {"string", 0}, [ARRAY] = {"array", 0}, [U64] = {"uint64", 8},  [I64] = {"int64", 8},
+    [F64] = {"float64", 8},
 };
 
 typedef struct entry {
@@ -257,11 +258,11 @@ static clmoe_status keep(clmoe__reader *reader, const entry *entries, uint64_t c
 
 clmoe_status clmoe__gguf_metadata(clmoe__reader *reader, uint64_t count, clmoe__gguf *out, uint64_t *alignment) {
     if (count > CLMOE__GGUF_KEYS_MAX || count > (reader->bytes - reader->at) / KEY_BYTES_MIN)
-        return clmoe__reader_refuse(reader,
-                                    "says that %llu keys follow, but at most %u are read, and only %llu bytes are left: "
-                                    "is it cut short?",
-                                    (unsigned long long)count, CLMOE__GGUF_KEYS_MAX,
-                                    (unsigned long long)(reader->bytes - reader->at));
+        return clmoe__reader_refuse(
+            reader,
+            "says that %llu keys follow, but at most %u are read, and only %llu bytes are left: "
+            "is it cut short?",
+            (unsigned long long)count, CLMOE__GGUF_KEYS_MAX, (unsigned long long)(reader->bytes - reader->at));
     entry *const entries = calloc((size_t)count + 1, sizeof *entries);
     if (entries == NULL) return no_memory(reader);
     clmoe_status status = CLMOE_OK;

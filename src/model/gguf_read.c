@@ -1,4 +1,4 @@
-/* The bytes of a GGUF file, each read only after it is known to be there; see gguf.h. Calls nothing but src/os/error. */
+/* The bytes of a GGUF file, each read only after it is known to be there; see gguf.h. Calls src/os/error. */
 #include "gguf.h"
 
 #include <stdarg.h>
@@ -28,9 +28,9 @@ clmoe_status clmoe__reader_refuse(const clmoe__reader *reader, const char *forma
 
 clmoe_status clmoe__reader_need(const clmoe__reader *reader, uint64_t bytes, const char *what) {
     if (bytes <= reader->bytes - reader->at) return CLMOE_OK;
-    return clmoe__reader_refuse(reader, "needs %llu bytes for %s at byte %llu, but the file ends at %llu: is it cut short?",
-                                (unsigned long long)bytes, what, (unsigned long long)reader->at,
-                                (unsigned long long)reader->bytes);
+    return clmoe__reader_refuse(
+        reader, "needs %llu bytes for %s at byte %llu, but the file ends at %llu: is it cut short?",
+        (unsigned long long)bytes, what, (unsigned long long)reader->at, (unsigned long long)reader->bytes);
 }
 
 uint64_t clmoe__little(const unsigned char *data, uint32_t bytes) {

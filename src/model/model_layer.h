@@ -57,7 +57,8 @@ typedef struct clmoe__layer_weights {
 } clmoe__layer_weights;
 
 /* Describes the weights of experts [first, first + local) of a layer whose configuration is `c`. With `scan` they are
- * to be used: router, biases and scales are read and must be finite, and the matrices in a format that can be decoded. On failure nothing is left to free. */
+ * to be used: router, biases and scales are read and must be finite, and the matrices in a format that can be decoded.
+ * On failure nothing is left to free. */
 clmoe_status clmoe__layer_weights_create(const clmoe_model *model, uint32_t layer, const clmoe__layer_config *c,
                                          uint32_t first, uint32_t local, int scan, clmoe__layer_weights *out,
                                          clmoe_error *error);

@@ -76,7 +76,8 @@ clmoe_status clmoe__tensor_get(const clmoe__checkpoint *checkpoint, const char *
                            clmoe__path_end(t->file), name, found, wanted);
     }
     if (!has_format(t, expected->formats) && t->dtype->block_values != 0 && t->dtype->format == CLMOE_FORMAT_NONE)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, name, "%s: tensor %.150s holds %s, which is not known how to decode",
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, name,
+                           "%s: tensor %.150s holds %s, which is not known how to decode",
                            clmoe__path_end(t->file), name, t->dtype->name);
     if (!has_format(t, expected->formats)) {
         formats_text(formats, expected->formats);

@@ -77,8 +77,13 @@ static cl_mem create_lent(clmoe_context *context, uint64_t bytes, cl_int *code) 
     return mem;
 }
 
+/* Whether a block of so many bytes is lent. */
+static int is_lent(const clmoe_context *context, uint64_t bytes) {
+    return context->device.is_this_host && bytes >= LEND_BYTES_MIN;
+}
+
 static cl_mem create_buffer(clmoe_context *context, uint64_t bytes, cl_int *code) {
-    if (context->device.is_this_host && bytes >= LEND_BYTES_MIN) return create_lent(context, bytes, code);
+    if (is_lent(context, bytes)) return create_lent(context, bytes, code);
     return context->cl.clCreateBuffer(context->opencl, CL_MEM_READ_WRITE, (size_t)bytes, NULL, code);
 }
 
@@ -230,6 +235,10 @@ void clmoe__pool_free(clmoe_context *context, clmoe__block *block, cl_event afte
     pool->stats.bytes_in_use -= s->bytes;
     while (pool->spare_count > SPARES_MAX || pool->spare_bytes > pool->keep_bytes) release_oldest(context);
     clmoe__mutex_unlock(pool->mutex);
+}
+
+uint64_t clmoe__pool_page_bytes(const clmoe_context *context, const clmoe__block *block) {
+    return is_lent(context, block->bytes) ? clmoe__os_pages_huge((size_t)block->bytes) : 0;
 }
 
 clmoe_status clmoe__pool_create(clmoe_context *context, clmoe_error *error) {

@@ -19,6 +19,10 @@ void clmoe__pool_free(clmoe_context *context, clmoe__block *block, cl_event afte
 /* Releases the block to OpenCL at once instead of keeping it, for weights. */
 void clmoe__pool_drop(clmoe_context *context, clmoe__block *block);
 
+/* Bytes of the pages that the block lies in where each is cleared by the first write to it; the block begins at a page, and
+ * its last one may be cut short. 0: nothing is known of its pages. */
+uint64_t clmoe__pool_page_bytes(const clmoe_context *context, const clmoe__block *block);
+
 clmoe_status clmoe__pool_create(clmoe_context *context, clmoe_error *error);
 void clmoe__pool_destroy(clmoe_context *context);
 

@@ -9,6 +9,11 @@
 /* Zeroed memory of at least `bytes`, page aligned, in huge pages where the system has them. NULL when exhausted. */
 void *clmoe__os_pages_alloc(size_t bytes);
 void clmoe__os_pages_free(void *memory, size_t bytes); /* the same bytes as asked for */
+/* Bytes of a huge page of such memory: it begins at a multiple of them, and the first write to one of them may clear it as a
+ * whole. 0: there are none, or fewer than one were asked for. */
+size_t clmoe__os_pages_huge(size_t bytes);
+/* Says that this memory is read next, so that the system maps and, for a file, reads it in one go and not page by page. */
+void clmoe__os_pages_expect(const void *memory, size_t bytes);
 
 typedef struct clmoe__mutex clmoe__mutex;
 clmoe__mutex *clmoe__mutex_create(void); /* NULL when memory is exhausted */

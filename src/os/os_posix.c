@@ -53,6 +53,20 @@ void clmoe__os_pages_free(void *memory, size_t bytes) {
     if (memory != NULL) (void)munmap(memory, mapped_bytes(bytes));
 }
 
+size_t clmoe__os_pages_huge(size_t bytes) { return bytes >= HUGE_PAGE ? (size_t)HUGE_PAGE : 0; }
+
+void clmoe__os_pages_expect(const void *memory, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory / page * page;
+    const size_t length = (size_t)((uintptr_t)memory + bytes - begin);
+    /* Hints: without them the pages come when they are touched. */
+#if defined(MADV_POPULATE_READ)
+    if (madvise((void *)begin, length, MADV_POPULATE_READ) == 0) return; /* Linux 5.14 */
+#endif
+#if defined(MADV_WILLNEED)
+    (void)madvise((void *)begin, length, MADV_WILLNEED);
+#endif
+}
+
 struct clmoe__mutex {
     pthread_mutex_t handle;
 };

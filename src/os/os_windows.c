@@ -17,6 +17,17 @@ void clmoe__os_pages_free(void *memory, size_t bytes) {
     if (memory != NULL) (void)VirtualFree(memory, 0, MEM_RELEASE);
 }
 
+size_t clmoe__os_pages_huge(size_t bytes) {
+    (void)bytes;
+    return 0;
+}
+
+/* A hint that Windows can do without: it maps several pages at each fault. */
+void clmoe__os_pages_expect(const void *memory, size_t bytes) {
+    (void)memory;
+    (void)bytes;
+}
+
 struct clmoe__mutex {
     CRITICAL_SECTION section;
 };

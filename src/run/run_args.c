@@ -17,7 +17,8 @@ static const struct argp_option options[] = {
      "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 0},
     {"weights", 'w', "FORMAT", 0,
      "keep the experts in f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, iq4_nl, mxfp4 or nvfp4; "
-     "default: as the files have them", 0},
+     "default: as the files have them",
+     0},
     {"arithmetic", 'a', "KIND", 0,
      "multiply in f32, bf16 or int8; default: auto, the fastest that the weights and the device allow", 0},
     {"list", KEY_LIST, NULL, 0, "print the model's MoE layers instead", 0},
@@ -27,8 +28,9 @@ static const struct argp_option options[] = {
     {0}};
 
 static error_t parse_weights(const struct argp_state *state, const char *text, uint32_t *format) {
-    static const uint32_t formats[] = {CLMOE_F32,  CLMOE_F16,  CLMOE_BF16, CLMOE_Q8_0, CLMOE_Q4_0,   CLMOE_Q4_1,  CLMOE_Q5_0,
-                                       CLMOE_Q5_1, CLMOE_Q4_K, CLMOE_Q5_K, CLMOE_Q6_K, CLMOE_IQ4_NL, CLMOE_MXFP4, CLMOE_NVFP4};
+    static const uint32_t formats[] = {CLMOE_F32,  CLMOE_F16,    CLMOE_BF16,  CLMOE_Q8_0, CLMOE_Q4_0,
+                                       CLMOE_Q4_1, CLMOE_Q5_0,   CLMOE_Q5_1,  CLMOE_Q4_K, CLMOE_Q5_K,
+                                       CLMOE_Q6_K, CLMOE_IQ4_NL, CLMOE_MXFP4, CLMOE_NVFP4};
     char expected[160] = "";
     for (size_t i = 0; i < COUNT_OF(formats); i++) {
         const size_t used = strlen(expected);
@@ -58,8 +60,8 @@ static error_t finish(const struct argp_state *state, const run_args *args) {
                      "MODEL is %s: a folder with config.json and safetensors files, or a GGUF file (--help says more)",
                      args->model == NULL ? "missing" : "empty");
     if (args->list) {
-        if (args->has_layer || args->input != NULL || args->output != NULL || args->device != NULL || args->format != 0 ||
-            args->arithmetic != 0)
+        if (args->has_layer || args->input != NULL || args->output != NULL || args->device != NULL ||
+            args->format != 0 || args->arithmetic != 0)
             return wrong(state, "--list goes with MODEL, --json and --quiet alone");
         return 0;
     }

@@ -57,7 +57,7 @@ static uint32_t cpu_tile_rows(const clmoe__device *device, uint32_t lanes, uint3
     return 6;
 }
 
-static int prefetch_kind(const clmoe__device *device) {
+int clmoe__prefetch_kind(const clmoe__device *device) {
     if (!device->is_this_host) return 0;
 #if defined(__x86_64__) || defined(_M_X64)
     return 1;
@@ -118,7 +118,7 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     choice->variant = variant;
     choice->lanes = lanes;
     choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes, arithmetic) : GPU_TILE_ROWS;
-    choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? prefetch_kind(device) : 0;
+    choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
     choice->nibble_table = variant->need >= CLMOE__AVX512 && variant->need <= CLMOE__AVX512_VNNI;
     return NULL;
 }

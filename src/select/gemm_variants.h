@@ -45,6 +45,9 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
 /* PANEL_LANES that packed weights have on this device, whatever the variant. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context);
 
+/* PREFETCH of micro/prefetch.clh that this device's kernels may use. */
+int clmoe__prefetch_kind(const clmoe__device *device);
+
 /* Verdicts of self-tests: 1 passed, 0 failed, -1 not known; `what` names format and arithmetic. Thread-safe. */
 int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic);
 clmoe_status clmoe__verdict_put(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic,

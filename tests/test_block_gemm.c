@@ -1,0 +1,285 @@
+/* The grouped GEMM as a stage with weights in block formats: every format against the oracle, and every variant of a device
+ * against the others, bit for bit: integer dot products in hardware and without, run by run on CPUs and tile by tile in local
+ * memory. */
+#include <math.h>
+#include <stdio.h>
+
+#include "block_weights.h"
+#include "oracle.h"
+
+#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
+
+static clmoe_error error = {.struct_size = sizeof error};
+static const char *const arithmetic_names[] = {"auto", "f32", "bf16", "int8"};
+
+/* One product: x [rows, k] and blocks [groups, n, k]; both decoded. */
+typedef struct product {
+    const block_format *format;
+    uint32_t arithmetic, groups, n, k, rows;
+    uint8_t *blocks;
+    float *x;
+    double *weights, *x_values; /* weights as they are multiplied */
+} product;
+
+static double to_bf16(double value) {
+    uint16_t bits;
+    test_store(&bits, CLMOE_BF16, 0, value);
+    return test_load(&bits, CLMOE_BF16, 0);
+}
+
+static product product_new(const block_format *f, uint32_t arithmetic, uint32_t groups, uint32_t n, uint32_t k, uint32_t rows) {
+    product p = {.format = f, .arithmetic = arithmetic, .groups = groups, .n = n, .k = k, .rows = rows};
+    const size_t count = (size_t)groups * n * k, inputs = (size_t)rows * k;
+    test_random random = test_random_new(2000 + f->format);
+    p.blocks = malloc(count / f->values * f->bytes);
+    p.x = malloc(inputs * sizeof *p.x);
+    p.weights = malloc(count * sizeof *p.weights);
+    p.x_values = malloc(inputs * sizeof *p.x_values);
+    assert_true(p.blocks != NULL && p.x != NULL && p.weights != NULL && p.x_values != NULL);
+    block_tame_many(f, p.blocks, count, 1 / sqrt((double)k), &random);
+    block_decode_many(f, p.blocks, count, p.weights);
+    for (size_t i = 0; i < count && arithmetic == CLMOE_ARITHMETIC_BF16; i++) p.weights[i] = to_bf16(p.weights[i]);
+    for (size_t i = 0; i < inputs; i++) p.x_values[i] = (double)(p.x[i] = (float)test_random_normal(&random));
+    return p;
+}
+
+static void product_free(product *p) {
+    free(p->blocks);
+    free(p->x);
+    free(p->weights);
+    free(p->x_values);
+}
+
+static clmoe_grouped_gemm *gemm_new(test_device *device, const product *p, uint32_t slots) {
+    clmoe_grouped_gemm_desc d;
+    clmoe_grouped_gemm_desc_default(&d, sizeof d);
+    d.num_groups = p->groups;
+    d.in_features = p->k;
+    d.out_features = p->n;
+    d.weight_format = p->format->format;
+    d.arithmetic = p->arithmetic;
+    d.weight = (clmoe_tensor){.format = p->format->format, .host = p->blocks};
+    d.slots = slots;
+    clmoe_grouped_gemm *gemm = NULL;
+    OK(clmoe_grouped_gemm_create(device->context, &d, &gemm, &error));
+    char wanted[32];
+    (void)snprintf(wanted, sizeof wanted, "(%s arithmetic)", arithmetic_names[p->arithmetic]);
+    assert_non_null(strstr(clmoe_grouped_gemm_variant(gemm), wanted));
+    return gemm;
+}
+
+/* y [rows, n] of the first `rows` rows, which the caller frees. */
+static float *multiply(test_device *device, const product *p, uint32_t rows, char variant[64]) {
+    clmoe_grouped_gemm *gemm = gemm_new(device, p, 0);
+    const size_t bytes = (size_t)rows * p->n * sizeof(float);
+    float *y = malloc(bytes);
+    assert_non_null(y);
+    (void)snprintf(variant, 64, "%s", clmoe_grouped_gemm_variant(gemm));
+    test_buffer xb = test_buffer_new(device, (size_t)rows * p->k * sizeof(float), p->x);
+    test_buffer yb = test_buffer_new(device, bytes, NULL);
+    clmoe_grouped_gemm_io io;
+    clmoe_grouped_gemm_io_default(&io, sizeof io);
+    io.tokens = rows;
+    io.x = xb.at;
+    io.y = yb.at;
+    OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
+    test_buffer_read(device, &yb, y);
+    test_buffer_free(device, &xb);
+    test_buffer_free(device, &yb);
+    clmoe_grouped_gemm_destroy(gemm);
+    return y;
+}
+
+/* Row x of group g against the oracle; adds up the error's and the exact result's squares. */
+static void check_row(const product *p, uint32_t group, uint32_t row, const float *y, double squares[2]) {
+    static const int rounds[] = {ORACLE_EXACT, ORACLE_EXACT, ORACLE_BF16, ORACLE_INT8};
+    double *wanted = calloc((size_t)3 * p->n, sizeof *wanted), *magnitude = wanted + p->n, *exact = magnitude + p->n;
+    const double *w = p->weights + (size_t)group * p->n * p->k, *x = p->x_values + (size_t)row * p->k;
+    oracle_product(w, p->n, p->k, ORACLE_EXACT, x, exact, magnitude);
+    oracle_product(w, p->n, p->k, rounds[p->arithmetic], x, wanted, magnitude);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const double got = (double)y[i];
+        const double allowed = oracle_tolerance(wanted[i], magnitude[i], p->k, 0, CLMOE_F32);
+        if (!(fabs(got - wanted[i]) <= allowed))
+            fail_msg("%s, %s arithmetic: y[%u][%u] of group %u is %.9g, the oracle says %.9g, allowed error %.2g",
+                     p->format->name, arithmetic_names[p->arithmetic], row, i, group, got, wanted[i], allowed);
+        squares[0] += (got - exact[i]) * (got - exact[i]);
+        squares[1] += exact[i] * exact[i];
+    }
+    free(wanted);
+}
+
+/* ---------------------------------------------------------------------------------------------- variants */
+
+enum { CONTEXTS = 3, MOST_ROWS = 71 };
+
+/* The best variant, the best without what is special to this CPU, and the best for any device. */
+static const char *const disabled[CONTEXTS] = {NULL, "avx512_vnni,avx512_bf16,avx512_fma", "cpu"};
+
+static void open_contexts(test_device devices[CONTEXTS]) {
+    for (int i = 0; i < CONTEXTS; i++) {
+        clmoe_context_desc d;
+        clmoe_context_desc_default(&d, sizeof d);
+        d.disable = disabled[i];
+        devices[i] = test_open(&d);
+    }
+}
+
+/* No multiple of a panel's columns, of a tile's rows or (where supers have several blocks) of a super. */
+static product edges(const block_format *f, uint32_t arithmetic) {
+    return product_new(f, arithmetic, 1, 77, f->values == 32 ? 224 : 3 * f->values, MOST_ROWS);
+}
+
+static void same_bits(const product *p, const char *variant, uint32_t rows, const float *y, const char *first,
+                      const float *reference) {
+    for (size_t i = 0; i < (size_t)rows * p->n; i++) {
+        if (memcmp(&y[i], &reference[i], sizeof *y) == 0) continue;
+        fail_msg("%s: y[%zu][%zu] is %.9g by %s with %u rows, %.9g by %s with %d", p->format->name, i / p->n, i % p->n,
+                 (double)y[i], variant, rows, (double)reference[i], first, MOST_ROWS);
+    }
+}
+
+static void compare_variants(test_device devices[CONTEXTS], const block_format *f, uint32_t arithmetic) {
+    static const uint32_t fewer[] = {1, 7, 33};
+    product p = edges(f, arithmetic);
+    double squares[2] = {0, 0};
+    char first[64], variant[64];
+    float *reference = multiply(&devices[0], &p, MOST_ROWS, first);
+    for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, reference + (size_t)r * p.n, squares);
+    for (uint32_t i = 0; i < COUNT(fewer); i++) {
+        float *y = multiply(&devices[0], &p, fewer[i], variant);
+        same_bits(&p, variant, fewer[i], y, first, reference);
+        free(y);
+    }
+    for (int i = 1; i < CONTEXTS; i++) {
+        float *y = multiply(&devices[i], &p, MOST_ROWS, variant);
+        same_bits(&p, variant, MOST_ROWS, y, first, reference);
+        free(y);
+    }
+    print_message("%s by %s: NMSE %.2e\n", f->name, first, squares[0] / squares[1]);
+    if (arithmetic == CLMOE_ARITHMETIC_INT8) assert_true(squares[0] <= 4e-4 * squares[1]);
+    free(reference);
+    product_free(&p);
+}
+
+/* Every format by integers; by decoding every third of them, each in its turn. */
+static void test_variants(void **state) {
+    (void)state;
+    test_device devices[CONTEXTS];
+    open_contexts(devices);
+    test_random random = test_random_new(2101);
+    const uint32_t turn = test_random_below(&random, 3);
+    for (uint32_t i = 0; block_format_at(i) != NULL; i++) {
+        const block_format *f = block_format_at(i);
+        if (f->super_blocks == 0) continue;
+        compare_variants(devices, f, CLMOE_ARITHMETIC_INT8);
+        if (i % 3 == turn) compare_variants(devices, f, CLMOE_ARITHMETIC_F32);
+        if (i % 3 == (turn + 1) % 3) compare_variants(devices, f, CLMOE_ARITHMETIC_BF16);
+    }
+    for (int i = 0; i < CONTEXTS; i++) test_close(&devices[i]);
+}
+
+/* Narrower vectors: other panels, other variants. Each format in one arithmetic a run. */
+static void test_vector_widths(void **state) {
+    (void)state;
+    test_random random = test_random_new(2102);
+    const uint32_t turn = test_random_below(&random, 3);
+    for (uint32_t width = 4; width <= 8; width *= 2) {
+        clmoe_context_desc d;
+        clmoe_context_desc_default(&d, sizeof d);
+        d.vector_width = width;
+        test_device device = test_open(&d);
+        for (uint32_t i = 0; block_format_at(i) != NULL; i++) {
+            const block_format *f = block_format_at(i);
+            if (f->super_blocks == 0) continue;
+            product p = edges(f, 1 + (i + turn + width / 4) % 3);
+            char variant[64];
+            double squares[2] = {0, 0};
+            float *y = multiply(&device, &p, MOST_ROWS, variant);
+            for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, y + (size_t)r * p.n, squares);
+            free(y);
+            product_free(&p);
+        }
+        test_close(&device);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- with a plan */
+
+enum { TOKENS = 41, SLOTS = 2, GROUPS = 3 };
+
+/* Rows of three groups in a dispatch's order. */
+static void run_planned(test_device *device, const product *p, const int32_t *index) {
+    clmoe_grouped_gemm *gemm = gemm_new(device, p, SLOTS);
+    clmoe_dispatch_desc dd;
+    clmoe_dispatch_desc_default(&dd, sizeof dd);
+    dd.num_classes = dd.local_experts = GROUPS;
+    dd.slots = SLOTS;
+    dd.tile_rows = clmoe_grouped_gemm_tile_rows(gemm);
+    clmoe_dispatch *dispatch = NULL;
+    OK(clmoe_dispatch_create(device->context, &dd, &dispatch, &error));
+    clmoe_plan_layout layout = {.struct_size = sizeof layout};
+    OK(clmoe_dispatch_plan_layout(dispatch, TOKENS, 0, &layout, &error));
+    const size_t y_count = (size_t)TOKENS * SLOTS * p->n;
+    int32_t *plan = malloc((size_t)layout.total * sizeof *plan);
+    float *y = malloc(y_count * sizeof *y);
+    assert_true(plan != NULL && y != NULL);
+    test_buffer ib = test_buffer_new(device, (size_t)TOKENS * SLOTS * 4, index);
+    test_buffer pb = test_buffer_new(device, (size_t)layout.total * 4, NULL);
+    test_buffer xb = test_buffer_new(device, (size_t)TOKENS * p->k * 4, p->x);
+    test_buffer yb = test_buffer_new(device, y_count * 4, NULL);
+    clmoe_dispatch_io di;
+    clmoe_dispatch_io_default(&di, sizeof di);
+    di.tokens = TOKENS;
+    di.index = ib.at;
+    di.plan = pb.at;
+    OK(clmoe_dispatch_enqueue(dispatch, NULL, device->queue, &di, 0, NULL, NULL, &error));
+    clmoe_grouped_gemm_io io;
+    clmoe_grouped_gemm_io_default(&io, sizeof io);
+    io.tokens = TOKENS;
+    io.plan = pb.at;
+    io.x = xb.at;
+    io.y = yb.at;
+    OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
+    test_buffer_read(device, &pb, plan);
+    test_buffer_read(device, &yb, y);
+    double squares[2] = {0, 0};
+    for (uint32_t slot = 0; slot < TOKENS * SLOTS; slot++) {
+        const int32_t row = plan[layout.slot_row + slot];
+        if (index[slot] >= 0) check_row(p, (uint32_t)index[slot], slot / SLOTS, y + (size_t)row * p->n, squares);
+    }
+    test_buffer *buffers[] = {&ib, &pb, &xb, &yb};
+    for (int i = 0; i < 4; i++) test_buffer_free(device, buffers[i]);
+    free(plan);
+    free(y);
+    clmoe_dispatch_destroy(dispatch);
+    clmoe_grouped_gemm_destroy(gemm);
+}
+
+static void test_planned(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t format, arithmetic;
+    } kinds[] = {{CLMOE_Q8_0, CLMOE_ARITHMETIC_INT8}, {CLMOE_Q4_K, CLMOE_ARITHMETIC_INT8},
+                 {CLMOE_MXFP4, CLMOE_ARITHMETIC_F32}, {CLMOE_Q6_K, CLMOE_ARITHMETIC_BF16}};
+    test_device device = test_open(NULL);
+    test_random random = test_random_new(2201);
+    int32_t index[TOKENS * SLOTS];
+    for (uint32_t i = 0; i < TOKENS * SLOTS; i += SLOTS) {
+        index[i] = (int32_t)test_random_below(&random, GROUPS);
+        index[i + 1] = test_random_below(&random, 4) == 0 ? -1 : (index[i] + 1) % GROUPS;
+    }
+    for (uint32_t i = 0; i < COUNT(kinds); i++) {
+        const block_format *f = block_format_of(kinds[i].format);
+        product p = product_new(f, kinds[i].arithmetic, GROUPS, 40, f->values == 32 ? 96 : 256, TOKENS);
+        run_planned(&device, &p, index);
+        product_free(&p);
+    }
+    test_close(&device);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_variants), cmocka_unit_test(test_vector_widths),
+                                       cmocka_unit_test(test_planned)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

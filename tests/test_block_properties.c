@@ -1,0 +1,267 @@
+/* What a layer promises whatever its weights are, where they are in block formats: neighbours, order, limits on memory and the
+ * device's kind change no bit; a number that is none spoils its own token only; kernels touch no byte that is not theirs. */
+#include <math.h>
+#include <stdio.h>
+
+#include "layer_case.h"
+
+#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
+
+static clmoe_error error = {.struct_size = sizeof error};
+
+/* Scales of 32 neighbours and of 16, minima, a table; supers partly filled; panels too. */
+static const struct kind {
+    uint32_t format, arithmetic, hidden, intermediate;
+} kinds[] = {{CLMOE_Q8_0, CLMOE_ARITHMETIC_INT8, 96, 96},
+             {CLMOE_MXFP4, CLMOE_ARITHMETIC_INT8, 96, 160},
+             {CLMOE_Q4_K, CLMOE_ARITHMETIC_INT8, 256, 256},
+             {CLMOE_Q6_K, CLMOE_ARITHMETIC_F32, 256, 256},
+             {CLMOE_Q5_1, CLMOE_ARITHMETIC_BF16, 160, 96}};
+
+/* Shared experts in the same format: what they compile is what the experts do. */
+static case_options options_of(const struct kind *kind) {
+    case_options o = case_default(kind->hidden, kind->intermediate, 6, 2);
+    o.format = CLMOE_FORMAT_NONE;
+    o.arithmetic = kind->arithmetic;
+    for (int i = 0; i < CASE_MATRICES; i++) o.blocks[i] = kind->format;
+    o.shared_intermediate = kind->intermediate;
+    o.stream = 3000 + kind->format;
+    return o;
+}
+
+static size_t x_row_bytes(const layer_case *c) { return c->options.hidden * test_format_bytes(c->options.layer.x_format); }
+
+static void copy_row(void *to, size_t row, const void *from, size_t from_row, size_t bytes) {
+    memcpy((char *)to + row * bytes, (const char *)from + from_row * bytes, bytes);
+}
+
+static void same_row(const layer_case *c, const char *what, const case_result *a, size_t row_a, const case_result *b,
+                     size_t row_b) {
+    const size_t bytes = case_row_bytes(c);
+    case_same_bits(what, (const char *)a->out + row_a * bytes, (const char *)b->out + row_b * bytes, bytes);
+}
+
+/* ------------------------------------------------------------------------------------- order and batches */
+
+static void permutation(layer_case *c, test_random *random) {
+    enum { T = 37 };
+    void *x = case_input(c, T, random), *mixed = case_input(c, T, random);
+    const uint32_t step = 1 + test_random_below(random, T - 1); /* T is prime */
+    for (uint32_t i = 0; i < T; i++) copy_row(mixed, i, x, i * step % T, x_row_bytes(c));
+    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T), again = case_forward(c, NULL, x, T);
+    case_check(c, x, T, &a);
+    case_same(c, "the second run", &a, &again, T);
+    for (uint32_t i = 0; i < T; i++) same_row(c, "a moved token", &b, i, &a, i * step % T);
+    case_result_free(&a);
+    case_result_free(&b);
+    case_result_free(&again);
+    free(x);
+    free(mixed);
+}
+
+static void neighbours(layer_case *c, test_random *random) {
+    static const uint32_t batches[] = {7, 64, 200};
+    void *token = case_input(c, 1, random);
+    case_result alone = case_forward(c, NULL, token, 1);
+    case_check(c, token, 1, &alone);
+    for (uint32_t i = 0; i < COUNT(batches); i++) {
+        const uint32_t T = batches[i], place = test_random_below(random, T);
+        void *x = case_input(c, T, random);
+        copy_row(x, place, token, 0, x_row_bytes(c));
+        case_result r = case_forward(c, NULL, x, T);
+        char what[64];
+        (void)snprintf(what, sizeof what, "token %u of %u", place, T);
+        same_row(c, what, &r, place, &alone, 0);
+        case_result_free(&r);
+        free(x);
+    }
+    case_result_free(&alone);
+    free(token);
+}
+
+static void test_order_and_batch(void **state) {
+    (void)state;
+    test_device device = test_open(NULL);
+    test_random random = test_random_new(31);
+    for (uint32_t i = 0; i < COUNT(kinds); i++) {
+        const case_options o = options_of(&kinds[i]);
+        layer_case *c = case_new(&device, &o);
+        permutation(c, &random);
+        neighbours(c, &random);
+        case_free(c);
+    }
+    test_close(&device);
+}
+
+/* ------------------------------------------------------------------------------------------------ limits */
+
+/* The result of the same layer and input in a context of this kind, checked against the oracle. */
+static case_result run_with(const clmoe_context_desc *desc, const case_options *o, uint32_t tokens) {
+    test_device device = test_open(desc);
+    layer_case *c = case_new(&device, o);
+    test_random random = test_random_new(32);
+    void *x = case_input(c, tokens, &random);
+    case_result r = case_forward(c, NULL, x, tokens);
+    case_check(c, x, tokens, &r);
+    free(x);
+    case_free(c);
+    test_close(&device);
+    return r;
+}
+
+static void same_out(const char *what, const clmoe_context_desc *desc, const case_options *o, uint32_t tokens,
+                     const case_result *wanted) {
+    case_result r = run_with(desc, o, tokens);
+    case_same_bits(what, r.out, wanted->out, (size_t)tokens * o->hidden * test_format_bytes(o->layer.out_format));
+    case_result_free(&r);
+}
+
+/* Other devices' variants; weights cut at panels into several buffers; several passes. */
+static void test_limits(void **state) {
+    (void)state;
+    enum { T = 33 };
+    for (uint32_t i = 0; i < COUNT(kinds); i++) {
+        const case_options o = options_of(&kinds[i]);
+        clmoe_context_desc d;
+        clmoe_context_desc_default(&d, sizeof d);
+        case_result whole = run_with(&d, &o, T);
+        d.disable = "cpu";
+        same_out("without the variants for CPUs", &d, &o, T, &whole);
+        d.disable = NULL;
+        d.max_alloc_bytes = (uint64_t)6 * 2 * o.hidden * o.intermediate / (o.hidden + o.intermediate < 200 ? 3 : 7);
+        same_out("in several buffers", &d, &o, T, &whole);
+        d.max_alloc_bytes = 0;
+        d.max_workspace_bytes = 64 << 10;
+        same_out("in several passes", &d, &o, T, &whole);
+        case_result_free(&whole);
+    }
+}
+
+/* A workspace that has no byte to spare, for kinds of every size of a packed row. */
+static void test_exact_workspace(void **state) {
+    (void)state;
+    static const uint32_t batches[] = {1, 45};
+    test_device device = test_open(NULL);
+    test_random random = test_random_new(33);
+    for (uint32_t i = 0; i < COUNT(kinds) * COUNT(batches); i++) {
+        const case_options o = options_of(&kinds[i / COUNT(batches)]);
+        const uint32_t T = batches[i % COUNT(batches)];
+        layer_case *c = case_new(&device, &o);
+        clmoe_workspace_desc d;
+        clmoe_workspace_desc_default(&d, sizeof d);
+        OK(clmoe_layer_workspace_bytes(c->layer, T, &d.memory_bytes, &error));
+        test_buffer memory = test_buffer_new(&device, (size_t)d.memory_bytes, NULL);
+        d.memory = memory.at;
+        clmoe_workspace *workspace = NULL;
+        OK(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error));
+        void *x = case_input(c, T, &random);
+        case_result r = case_forward(c, workspace, x, T);
+        case_check(c, x, T, &r);
+        case_result_free(&r);
+        free(x);
+        clmoe_workspace_destroy(workspace);
+        test_buffer_free(&device, &memory);
+        case_free(c);
+    }
+    test_close(&device);
+}
+
+/* ------------------------------------------------------------------------------------- what is no number */
+
+enum { N = 23, SLOTS = 2 };
+
+static case_result with_routes(layer_case *c, const void *x, const int32_t *index, const float *weight) {
+    case_buffers b = case_buffers_new(c, x, N);
+    test_buffer ib = test_buffer_new(c->device, sizeof(int32_t) * N * SLOTS, index);
+    test_buffer wb = test_buffer_new(c->device, sizeof(float) * N * SLOTS, weight);
+    b.io.index = ib.at;
+    b.io.weight = wb.at;
+    b.io.out_index = b.io.out_weight = (clmoe_buffer){0};
+    OK(clmoe_forward(c->layer, NULL, c->device->queue, &b.io, 0, NULL, NULL, &error));
+    case_result r = case_buffers_take(c, &b);
+    test_buffer_free(c->device, &ib);
+    test_buffer_free(c->device, &wb);
+    return r;
+}
+
+/* x [N, H] with one element replaced: its token has no finite output left, the others have the bits they had. */
+static void spoil(layer_case *c, float *x, uint32_t token, uint32_t column, float with, const case_result *before,
+                  const int32_t *index, const float *weight) {
+    const uint32_t H = c->options.hidden;
+    const float kept = x[token * H + column];
+    x[token * H + column] = with;
+    case_result r = with_routes(c, x, index, weight);
+    x[token * H + column] = kept;
+    for (uint32_t t = 0; t < N; t++) {
+        if (t != token) same_row(c, "another token's", &r, t, before, t);
+        for (uint32_t j = 0; j < H && t == token; j++) {
+            const float out = ((const float *)r.out)[t * H + j];
+            if (isfinite(out)) fail_msg("out[%u][%u] is %g, but x[%u][%u] was %g", t, j, (double)out, t, column, (double)with);
+        }
+    }
+    case_result_free(&r);
+}
+
+static void test_not_finite(void **state) {
+    (void)state;
+    static const float spoilers[] = {NAN, INFINITY, -INFINITY};
+    test_device device = test_open(NULL);
+    test_random random = test_random_new(34);
+    for (uint32_t i = 0; i < COUNT(kinds); i++) {
+        const case_options o = options_of(&kinds[i]);
+        layer_case *c = case_new(&device, &o);
+        float *x = case_input(c, N, &random), weight[N * SLOTS];
+        int32_t index[N * SLOTS];
+        for (int32_t s = 0; s < N * SLOTS; s++) {
+            index[s] = (s * 5 + s / 12) % 6;
+            weight[s] = 0.5f;
+        }
+        case_result before = with_routes(c, x, index, weight);
+        case_check_output(c, x, N, index, weight, NULL, before.out);
+        for (uint32_t k = 0; k < COUNT(spoilers); k++)
+            spoil(c, x, test_random_below(&random, N), test_random_below(&random, o.hidden), spoilers[k], &before, index, weight);
+        case_result_free(&before);
+        free(x);
+        case_free(c);
+    }
+    test_close(&device);
+}
+
+/* Rows of zeros, and runs of zeros or of numbers at the ends of f32's range, are numbers too. */
+static void test_extremes(void **state) {
+    (void)state;
+    test_device device = test_open(NULL);
+    test_random random = test_random_new(35);
+    for (uint32_t i = 0; i < COUNT(kinds); i++) {
+        case_options o = options_of(&kinds[i]);
+        o.layer.activation = o.layer.shared_activation = (clmoe_activation){.kind = CLMOE_IDENTITY, .alpha = 1};
+        layer_case *c = case_new(&device, &o);
+        float *x = case_input(c, N, &random), weight[N * SLOTS];
+        int32_t index[N * SLOTS];
+        for (int32_t s = 0; s < N * SLOTS; s++) {
+            index[s] = s % 6;
+            weight[s] = 1;
+        }
+        for (uint32_t k = 0; k < o.hidden; k++) {
+            x[k] = 0;
+            x[o.hidden + k] = k / 32 == 1 ? 0 : x[o.hidden + k];
+            x[2 * o.hidden + k] *= 1e30f;
+            x[3 * o.hidden + k] *= k / 32 == 0 ? 1e-42f : 1e-30f;
+            x[4 * o.hidden + k] *= 1e-42f;
+        }
+        case_result r = with_routes(c, x, index, weight);
+        case_check_output(c, x, N, index, weight, NULL, r.out);
+        case_result_free(&r);
+        free(x);
+        case_free(c);
+    }
+    test_close(&device);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_and_batch), cmocka_unit_test(test_limits),   cmocka_unit_test(test_exact_workspace),
+        cmocka_unit_test(test_not_finite),      cmocka_unit_test(test_extremes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
