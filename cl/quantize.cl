@@ -43,7 +43,8 @@ __kernel void quantize(__global const uchar *restrict source, ulong source_offse
     const uint blocks = features / BLOCK_K;
     const ulong row = get_group_id(0);
     for (uint b = get_local_id(0); b < blocks; b += get_local_size(0)) {
-        __global const uchar *from = source + source_offset + (row * out_stride + (ulong)b * BLOCK_K * k_stride) * ELEMENT_BYTES;
+        const ulong first = row * out_stride + (ulong)b * BLOCK_K * k_stride;
+        __global const uchar *from = source + source_offset + first * ELEMENT_BYTES;
         __global uchar *block = to + to_offset + (row * blocks + b) * BLOCK_BYTES;
         float x[BLOCK_K];
         uchar bytes[BLOCK_BYTES];

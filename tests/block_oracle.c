@@ -101,7 +101,8 @@ static void decode_nvfp4(const uint8_t *b, float *y) {
 
 static void decode_q2_K(const uint8_t *b, float *y) {
     for (int i = 0; i < 256; i++) {
-        const float scale = half_at(b + 80) * (float)nibble(b, i / 16, 0), minimum = half_at(b + 82) * (float)nibble(b, i / 16, 1);
+        const float scale = half_at(b + 80) * (float)nibble(b, i / 16, 0);
+        const float minimum = half_at(b + 82) * (float)nibble(b, i / 16, 1);
         const float product = scale * (float)(b[16 + i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3);
         y[i] = product - minimum;
     }

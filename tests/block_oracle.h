@@ -1,5 +1,5 @@
-/* Block formats as their definitions have them: one value at a time, in f32, each step rounded as ggml rounds it. Shares nothing
- * with the library. */
+/* Block formats as their definitions have them: one value at a time, in f32, each step rounded as ggml rounds it. Shares
+ * nothing with the library. */
 #ifndef CLMOE_TESTS_BLOCK_ORACLE_H
 #define CLMOE_TESTS_BLOCK_ORACLE_H
 

@@ -116,7 +116,7 @@ static void same_out(const char *what, const clmoe_context_desc *desc, const cas
     case_result_free(&r);
 }
 
-/* Other devices' variants; weights cut at panels into several buffers; several passes. */
+/* Other devices' variants; several passes. */
 static void test_limits(void **state) {
     (void)state;
     enum { T = 33 };
@@ -128,12 +128,48 @@ static void test_limits(void **state) {
         d.disable = "cpu";
         same_out("without the variants for CPUs", &d, &o, T, &whole);
         d.disable = NULL;
-        d.max_alloc_bytes = (uint64_t)6 * 2 * o.hidden * o.intermediate / (o.hidden + o.intermediate < 200 ? 3 : 7);
-        same_out("in several buffers", &d, &o, T, &whole);
-        d.max_alloc_bytes = 0;
         d.max_workspace_bytes = 64 << 10;
         same_out("in several passes", &d, &o, T, &whole);
         case_result_free(&whole);
+    }
+}
+
+/* Buffers of the experts' up matrices. */
+static uint32_t buffers_of(const layer_case *c) {
+    char text[4096];
+    OK(clmoe_layer_describe(c->layer, text, sizeof text, NULL, &error));
+    const char *up = strstr(text, "\nup ");
+    assert_non_null(up);
+    const char *count = strstr(up, "] in ");
+    assert_non_null(count);
+    return (uint32_t)strtoul(count + 5, NULL, 10);
+}
+
+/* Weights cut at panels: in more than one buffer, the last of them shorter. */
+static void test_shards(void **state) {
+    (void)state;
+    enum { T = 21 };
+    static const struct {
+        struct kind kind;
+        uint32_t experts;
+        uint64_t limit; /* no less than what self-tests take */
+    } cuts[] = {{{CLMOE_Q8_0, CLMOE_ARITHMETIC_INT8, 256, 128}, 31, 350 << 10},
+                {{CLMOE_MXFP4, CLMOE_ARITHMETIC_F32, 224, 128}, 31, 350 << 10},
+                {{CLMOE_Q4_K, CLMOE_ARITHMETIC_INT8, 256, 256}, 41, 2300 << 10}};
+    for (uint32_t i = 0; i < COUNT(cuts); i++) {
+        case_options o = options_of(&cuts[i].kind);
+        o.layer.routing.num_experts = cuts[i].experts;
+        clmoe_context_desc d;
+        clmoe_context_desc_default(&d, sizeof d);
+        case_result whole = run_with(&d, &o, T);
+        d.max_alloc_bytes = cuts[i].limit;
+        same_out("in several buffers", &d, &o, T, &whole);
+        case_result_free(&whole);
+        test_device device = test_open(&d);
+        layer_case *c = case_new(&device, &o);
+        assert_in_range(buffers_of(c), 2, 8);
+        case_free(c);
+        test_close(&device);
     }
 }
 
@@ -260,8 +296,8 @@ static void test_extremes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_batch), cmocka_unit_test(test_limits),   cmocka_unit_test(test_exact_workspace),
-        cmocka_unit_test(test_not_finite),      cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_order_and_batch), cmocka_unit_test(test_limits),     cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_exact_workspace), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

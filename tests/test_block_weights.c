@@ -64,7 +64,8 @@ static clmoe_weights_desc describe(const source *s, int plain) {
     d.hidden_size = H;
     d.arithmetic = CLMOE_ARITHMETIC_F32;
     d.num_classes = E;
-    d.experts = (clmoe_ffn){.num_experts = E, .intermediate_size = I, .gated = 1, .gate = *t[GATE], .up = *t[UP], .down = *t[DOWN]};
+    d.experts = (clmoe_ffn){.num_experts = E, .intermediate_size = I, .gated = 1, .gate = *t[GATE], .up = *t[UP],
+                            .down = *t[DOWN]};
     d.shared = (clmoe_ffn){.num_experts = 1, .intermediate_size = 64, .gated = 1, .gate_up = CLMOE_GATE_UP_CONCATENATED,
                            .up = *t[SHARED_UP], .down = *t[SHARED_DOWN]};
     d.router = *t[ROUTER];

@@ -123,6 +123,55 @@ static void test_row(void **state) {
         run(row, stream % 3 == 0 ? CLMOE_BF16 : stream % 3 == 1 ? CLMOE_F16 : CLMOE_F32, stream);
 }
 
+/* Multiplies every expert's matrix by a factor of its own and writes the factors as a tensor. */
+static void add_factors(gguf_file *f, const char *name, double *matrices, uint32_t experts, size_t each,
+                        test_random *random) {
+    float factors[8];
+    const uint64_t count = experts;
+    assert_true(experts <= 8);
+    for (uint32_t e = 0; e < experts; e++) {
+        factors[e] = 0.5f + (float)test_random_below(random, 64) / 32.0f;
+        for (size_t i = 0; i < each; i++) matrices[e * each + i] *= (double)factors[e];
+    }
+    gguf_tensor(f, name, GGUF_TYPE_F32, 1, &count, factors, experts * sizeof *factors);
+}
+
+/* Files in nvfp4 have a factor on the product of each expert, which any format may have. */
+static void test_factors(void **state) {
+    const model_row *row = gguf_rows;
+    (void)state;
+    while (strcmp(row->name, "qwen3moe") != 0) row++;
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_model *model = NULL;
+    clmoe_model_weights_desc desc;
+    layer_case *c = model_case(&device, row, CLMOE_F32, 77);
+    model_files files = model_files_new(row, c, CLMOE_F32);
+    test_random random = test_random_new(77);
+    gguf_file f = row_file(row);
+    for (uint32_t i = 0; i < files.count; i++) gguf_out_tensor(&f, &files.tensors[i]);
+    oracle_ffn *experts = &c->oracle.experts;
+    const size_t each = (size_t)experts->hidden * experts->intermediate;
+    char name[64];
+    double *const matrices[] = {experts->gate, experts->up, experts->down};
+    static const char *const parts[] = {"gate", "up", "down"};
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.scale", model_row_layer(row), parts[i]);
+        add_factors(&f, name, matrices[i], experts->experts, each, &random);
+    }
+    OK(clmoe_model_open(gguf_write(&f, &files.folder, "m.gguf"), &model, &error));
+    clmoe_model_weights_desc_default(&desc, sizeof desc);
+    OK(clmoe_model_layer_create(model, model_row_layer(row), device.context, &desc, &c->layer, &error));
+    clmoe_model_destroy(model);
+    void *x = case_input(c, TOKENS, &random);
+    case_result result = case_forward(c, NULL, x, TOKENS);
+    case_check(c, x, TOKENS, &result);
+    case_result_free(&result);
+    free(x);
+    case_free(c);
+    gguf_free(&f);
+    model_files_free(&files);
+}
+
 /* A model whose architecture has experts, but which itself has none. */
 static void dense_models(void **state) {
     static const char *const keys[] = {"", "llama.expert_count"};
@@ -160,11 +209,12 @@ static int teardown(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest *tests = calloc(gguf_row_count + 1, sizeof *tests);
+    struct CMUnitTest *tests = calloc(gguf_row_count + 2, sizeof *tests);
     for (unsigned i = 0; i < gguf_row_count; i++)
         tests[i] = (struct CMUnitTest){gguf_rows[i].name, test_row, NULL, NULL, (void *)(uintptr_t)&gguf_rows[i]};
     tests[gguf_row_count] = (struct CMUnitTest){"dense models", dense_models, NULL, NULL, NULL};
-    const int failed = _cmocka_run_group_tests("GGUF rows", tests, gguf_row_count + 1, setup, teardown);
+    tests[gguf_row_count + 1] = (struct CMUnitTest){"factors", test_factors, NULL, NULL, NULL};
+    const int failed = _cmocka_run_group_tests("GGUF rows", tests, gguf_row_count + 2, setup, teardown);
     free(tests);
     return failed;
 }

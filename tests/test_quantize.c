@@ -44,7 +44,8 @@ static void same_panels(test_device *device, const block_format *f, packed got, 
         for (uint32_t c = 0; c < columns; c++)
             for (uint32_t k = 0; k < got.matrix.in_features; k++) {
                 const block_packed x = block_packed_at(f, a, columns, k, c), y = block_packed_at(f, b, columns, k, c);
-                if (x.code == y.code && memcmp(x.halves, y.halves, 4) == 0 && memcmp(x.sub_bytes, y.sub_bytes, 2) == 0) continue;
+                if (x.code == y.code && memcmp(x.halves, y.halves, 4) == 0 && memcmp(x.sub_bytes, y.sub_bytes, 2) == 0)
+                    continue;
                 fail_msg("%s %s: panel %u column %u k %u has code %u of %x %x %u, expected %u of %x %x %u", f->name, what, p, c,
                          k, x.code, x.halves[0], x.halves[1], x.sub_bytes[0], y.code, y.halves[0], y.halves[1],
                          y.sub_bytes[0]);
@@ -123,9 +124,39 @@ static void test_arrangements_agree(void **state) {
     test_close(&device);
 }
 
+/* Values next to or halfway between two levels, where the scale is 1. */
+static void test_ties(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t format;
+        float from[8], to[8]; /* the first decides the scale */
+    } cases[] = {
+        {CLMOE_Q8_0, {127, 0.5f, 1.5f, 2.5f, -0.5f, -2.5f, 126.5f, 0.49f}, {127, 1, 2, 3, -1, -3, 127, 0}},
+        {CLMOE_Q4_0, {-8, 0.5f, 1.5f, -0.5f, -7.5f, 7.4f, 7.6f, 8}, {-8, 1, 2, 0, -7, 7, 7, 7}},
+        {CLMOE_Q5_0, {-16, 0.5f, 1.5f, -0.5f, -15.5f, 15.4f, 15.6f, 16}, {-16, 1, 2, 0, -15, 15, 15, 15}},
+        {CLMOE_MXFP4, {7.9f, 5, 2.5f, -5, 0.25f, 0.75f, -1.75f, 3.5f}, {6, 4, 2, -4, 0, 0.5f, -1.5f, 3}},
+    };
+    test_device device = test_open(NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const block_format *f = block_format_of(cases[i].format);
+        float values[64] = {0};
+        for (int k = 0; k < 64; k++) values[k] = cases[i].from[k % 8];
+        const clmoe_tensor source = {.format = CLMOE_F32, .host = values};
+        packed p = pack(&device, f->format, 1, 64, 0, 0, NULL, &source);
+        for (uint32_t k = 0; k < 64; k++) {
+            const float got = block_packed_at(f, p.bytes, 2 * p.matrix.lanes, k, 0).value;
+            if (got != cases[i].to[k % 8])
+                fail_msg("%s: %g becomes %g, expected %g", f->name, (double)values[k], (double)got, (double)cases[i].to[k % 8]);
+        }
+        packed_free(&device, &p);
+    }
+    test_close(&device);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_are_those_of_ggml),
+        cmocka_unit_test(test_ties),
         cmocka_unit_test(test_arrangements_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

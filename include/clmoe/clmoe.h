@@ -408,8 +408,8 @@ typedef struct clmoe_weights_desc {
     size_t struct_size;
     uint32_t hidden_size; /* H */
     /* clmoe_format in which matrices are kept (the router: always F32): F32, F16, BF16 or a block format up to NVFP4. F32, F16
-     * and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes ggml writes; no other conversion to
-     * a block format exists (UNSUPPORTED, as where in_features is no multiple of the block's values).
+     * and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes ggml writes; no other conversion
+     * to a block format exists (UNSUPPORTED, as where in_features is no multiple of the block's values).
      * Default, for each matrix: its source's format if that is a block format up to NVFP4, F16 for those beyond, F32 where gate
      * and up differ in a block format; all others as experts.up, or as themselves where that has a block format, BF16 where
      * that is a narrow one. */

@@ -4,8 +4,8 @@
  *   pack_source.c   from a tensor's description to one expert's places
  *   pack_any.c      any strides on any device, by cl/pack_weights.cl
  *   pack_rows.c     rows along k on CPUs, both halves of a panel at once, by cl/pack_rows.cl
- *   pack_blocks.c   rows of blocks, kept or decoded, and rows that are quantised first, on any device, by cl/quantize.cl and
- *                   cl/pack_blocks.cl
+ *   pack_blocks.c   rows of blocks, kept or decoded, and rows that are quantised first, on any device, by
+ *                   cl/quantize.cl and cl/pack_blocks.cl
  *
  * The first two give the same bits. */
 #ifndef CLMOE_LAYER_PACK_H

@@ -42,7 +42,9 @@ static clmoe_status check_blocks(const clmoe_tensor *tensor, uint64_t columns, c
     const struct {
         const char *what;
         uint64_t elements;
-    } all[] = {{" has in_features", columns}, {".row_stride is", tensor->row_stride}, {".expert_stride is", tensor->expert_stride}};
+    } all[] = {{" has in_features", columns},
+               {".row_stride is", tensor->row_stride},
+               {".expert_stride is", tensor->expert_stride}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         REQUIRE(all[i].elements % values == 0, error, name, "%s%s %llu, expected a multiple of %u with format %s", name,
                 all[i].what, (unsigned long long)all[i].elements, values, clmoe__format_name(tensor->format));
@@ -127,8 +129,8 @@ static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tens
     const uint64_t span = rows_span(stored);
     const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
     const uint64_t all = clmoe__add(clmoe__mul(experts - 1, step), span);
-    return check_memory(context, &from, experts, clmoe__format_span(tensor->format, span), clmoe__format_span(tensor->format, all), name,
-                        error);
+    return check_memory(context, &from, experts, clmoe__format_span(tensor->format, span),
+                        clmoe__format_span(tensor->format, all), name, error);
 }
 
 clmoe_status clmoe__tensor_check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,

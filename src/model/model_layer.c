@@ -71,12 +71,29 @@ static clmoe_status expert_bias(clmoe__builder *b, const char *pattern, const ch
     return CLMOE_OK;
 }
 
+/* A factor on the products of every expert, [E], where the file has it. */
+static clmoe_status expert_scale(clmoe__builder *b, const char *pattern, const char *name, uint32_t experts,
+                                 clmoe_tensor *tensor) {
+    const clmoe__expected expected = {CLMOE__PLAIN_FORMATS, 1, {experts}, 1};
+    const clmoe__file_tensor *found;
+    if (pattern == NULL || clmoe__build_find(b, pattern, "") == NULL) return CLMOE_OK;
+    TRY(clmoe__build_get(b, pattern, "", 0, &expected, &found));
+    if (b->scan) TRY(clmoe__tensor_finite(found, 0, b->error));
+    const uint32_t local = experts == 1 ? 1 : b->local;
+    const uint64_t bytes = found->bytes / experts;
+    tensor->format = found->dtype->format;
+    tensor->host = found->data + (experts == 1 ? 0 : b->first * bytes);
+    clmoe__build_source(b, name, bytes, local, 1);
+    return CLMOE_OK;
+}
+
 /* ----------------------------------------------------------------------------------------- sets of experts */
 
 /* One set of experts, to be described. */
 typedef struct expert_set {
     const clmoe__form *const *forms;
     const char *gate, *up, *down, *gate_bias, *up_bias, *down_bias; /* what the core calls them */
+    const char *gate_scale, *up_scale, *down_scale;
     uint32_t experts, hidden, intermediate;
     int shared;
     clmoe_ffn *ffn;
@@ -84,18 +101,18 @@ typedef struct expert_set {
 
 static clmoe__matrix_files up_matrix(const expert_set *set, const clmoe__form *form) {
     const uint64_t rows = (uint64_t)set->intermediate * (form->gate_up != CLMOE_GATE_UP_SEPARATE ? 2 : 1);
-    return (clmoe__matrix_files){form,         form->up,    set->up, form->up_scale, form->up_layout,
-                                 set->experts, set->shared, rows,    set->hidden,    &set->ffn->up};
+    return (clmoe__matrix_files){form,        form->up, set->up,     form->up_layout, set->experts,
+                                 set->shared, rows,     set->hidden, &set->ffn->up};
 }
 
 static clmoe__matrix_files gate_matrix(const expert_set *set, const clmoe__form *form) {
-    return (clmoe__matrix_files){form,         form->gate,  set->gate,         form->gate_scale, form->up_layout,
-                                 set->experts, set->shared, set->intermediate, set->hidden,      &set->ffn->gate};
+    return (clmoe__matrix_files){form,        form->gate,        set->gate,   form->up_layout, set->experts,
+                                 set->shared, set->intermediate, set->hidden, &set->ffn->gate};
 }
 
 static clmoe__matrix_files down_matrix(const expert_set *set, const clmoe__form *form) {
-    return (clmoe__matrix_files){form,         form->down,  set->down,   form->down_scale,  form->down_layout,
-                                 set->experts, set->shared, set->hidden, set->intermediate, &set->ffn->down};
+    return (clmoe__matrix_files){form,        form->down,  set->down,         form->down_layout, set->experts,
+                                 set->shared, set->hidden, set->intermediate, &set->ffn->down};
 }
 
 static int form_fits(const clmoe__builder *b, const expert_set *set, const clmoe__form *form) {
@@ -149,6 +166,18 @@ static void add_format(clmoe__builder *b, const clmoe__form *form, const char *p
     (void)snprintf(text + used, sizeof b->out->formats - used, "%s%s", used != 0 ? ", " : "", name);
 }
 
+static clmoe_status add_scales(clmoe__builder *b, const expert_set *set, const clmoe__form *form) {
+    clmoe_ffn *ffn = set->ffn;
+    TRY(expert_scale(b, form->gate_scale, set->gate_scale, set->experts, &ffn->gate_scale));
+    TRY(expert_scale(b, form->up_scale, set->up_scale, set->experts, &ffn->up_scale));
+    TRY(expert_scale(b, form->down_scale, set->down_scale, set->experts, &ffn->down_scale));
+    if (form->gate_scale == NULL || (ffn->gate_scale.host == NULL) == (ffn->up_scale.host == NULL)) return CLMOE_OK;
+    char name[CLMOE__NAME_ROOM];
+    tensor_name(b, ffn->gate_scale.host == NULL ? form->gate_scale : form->up_scale, "", 0, name);
+    return clmoe__fail(b->error, CLMOE_INVALID_FILE, name, "%s: tensor %.150s is missing beside the other's of gate and up",
+                       clmoe__path_end(clmoe__checkpoint_path(b->model->checkpoint)), name);
+}
+
 static clmoe_status add_set(clmoe__builder *b, const expert_set *set) {
     const clmoe__form *form = choose_form(b, set);
     TRY(check_quantized(b, set, form));
@@ -166,6 +195,7 @@ static clmoe_status add_set(clmoe__builder *b, const expert_set *set) {
         add_format(b, form, form->up);
         add_format(b, form, form->down);
     }
+    TRY(add_scales(b, set, form));
     TRY(expert_bias(b, form->gate_bias, set->gate_bias, set->experts, set->intermediate, &set->ffn->gate_bias));
     TRY(expert_bias(b, form->up_bias, set->up_bias, set->experts, up_rows, &set->ffn->up_bias));
     return expert_bias(b, form->down_bias, set->down_bias, set->experts, set->hidden, &set->ffn->down_bias);
@@ -213,6 +243,9 @@ static clmoe_status add_layer(clmoe__builder *b) {
                                 "experts.gate_bias",
                                 "experts.up_bias",
                                 "experts.down_bias",
+                                "experts.gate_scale",
+                                "experts.up_scale",
+                                "experts.down_scale",
                                 r->num_experts,
                                 l != 0 ? l : h,
                                 c->intermediate_size,
@@ -227,6 +260,9 @@ static clmoe_status add_layer(clmoe__builder *b) {
                                "shared.gate_bias",
                                "shared.up_bias",
                                "shared.down_bias",
+                               "shared.gate_scale",
+                               "shared.up_scale",
+                               "shared.down_scale",
                                1,
                                h,
                                c->shared_intermediate_size,

@@ -91,7 +91,6 @@ typedef struct clmoe__matrix_files {
     const clmoe__form *form;
     const char *pattern;
     const char *name;  /* what the core calls it */
-    const char *scale; /* pattern of the factors of its products, one an expert; NULL: none */
     uint32_t layout;
     uint32_t experts; /* in the files */
     int shared;

@@ -156,18 +156,8 @@ static clmoe_status mxfp4(clmoe__builder *b, const clmoe__matrix_files *m) {
     return CLMOE_OK;
 }
 
-/* The core has no factor for the product of each expert in a block format. */
-static clmoe_status refuse_scale(const clmoe__builder *b, const clmoe__matrix_files *m) {
-    const clmoe__file_tensor *scale = m->scale != NULL ? clmoe__build_find(b, m->scale, "") : NULL;
-    if (scale == NULL || !b->scan) return CLMOE_OK;
-    return clmoe__fail(b->error, CLMOE_UNSUPPORTED, scale->name,
-                       "%s: tensor %.150s holds factors on the products of experts, which are not known how to apply",
-                       clmoe__path_end(scale->file), scale->name);
-}
-
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m) {
     m->tensor->layout = m->layout;
-    TRY(refuse_scale(b, m));
     if (m->form->storage == CLMOE__MXFP4) return mxfp4(b, m);
     if (m->form->storage == CLMOE__ONE_EACH) {
         TRY(one_each(b, m));
