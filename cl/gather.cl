@@ -103,8 +103,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gather(
 #endif
     }
     const uint pieces = row_pieces(features);
-    __global row_t *to = rows + rows_offset + (ulong)first * pieces * PIECE_ELEMENTS;
-    for (uint piece = 0; piece < pieces; piece++)
-        for (uint i = 0; i < count; i++, to += PIECE_ELEMENTS)
+    __global row_t *tile_rows = rows + rows_offset + (ulong)first * pieces * PIECE_ELEMENTS;
+    /* Row by row: one stream is read, and the tile that is written stays in a cache. */
+    for (uint i = 0; i < count; i++) {
+        __global row_t *to = tile_rows + i * PIECE_ELEMENTS;
+        for (uint piece = 0; piece < pieces; piece++, to += count * PIECE_ELEMENTS)
             gather_piece(to, source[i], piece * PIECE_VALUES, features, factor[i]);
+    }
 }

@@ -187,6 +187,27 @@ ALWAYS void store_half(const bits *r, __global weight_t *to, uint i) {
 #endif
 }
 
+/* Where the next panel's rows are prefetched: line after line, row after row, as many lines as a block has. Memory and what
+ * fetches ahead of it in hardware like that order better than the one in which lines are packed. */
+typedef struct half_ahead {
+    __global const uchar *at;
+    uint left, run_lines; /* lines of a row: not yet fetched, in all */
+} half_ahead;
+
+ALWAYS void fetch_ahead(half_ahead *ahead, ulong row_bytes) {
+#pragma unroll
+    for (uint i = 0; i < 2 * ((LANES * RAW_BYTES + 63) / 64); i++) {
+        half_ahead *one = &ahead[i % 2];
+        prefetch_line(one->at, 0);
+        one->at += 64;
+        one->left--;
+        if (one->left == 0) {
+            one->at += row_bytes - 64ul * one->run_lines;
+            one->left = one->run_lines;
+        }
+    }
+}
+
 /* A half of the panel's step has a line of its own; else a line has columns of both halves. */
 #define WHOLE_LINES (LANES == 16 && (WEIGHT_FORMAT == FORMAT_F32 || KP == 2))
 
@@ -202,9 +223,10 @@ ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end
 }
 
 /* A block of each half, at k; `left` k are in the rows from k on. */
-ALWAYS void pack_blocks(const half_rows *halves, ulong row_bytes, uint k, uint left, __global weight_t *to,
-                        SCALE_PARAMETERS) {
+ALWAYS void pack_blocks(const half_rows *halves, half_ahead *ahead, ulong row_bytes, uint k, uint left,
+                        __global weight_t *to, SCALE_PARAMETERS) {
     bits first[LANES], second[LANES];
+    fetch_ahead(ahead, row_bytes);
     load_block(first, halves[0], row_bytes, k, left, block_rows, block_columns, scale_columns);
     turn(first);
     if (WHOLE_LINES) store_blocks(first, second, 0, 1, left, to);
@@ -253,29 +275,29 @@ ALWAYS void begin_lines(half_lines *lines, __global const uchar *row, ulong row_
     }
 }
 
-ALWAYS void load_lines(bits *r, half_lines *lines, ulong row_bytes, ulong ahead) {
+ALWAYS void load_lines(bits *r, half_lines *lines, ulong row_bytes) {
 #pragma unroll
     for (uint i = 0; i < LANES; i++) {
-        __global const uchar *from = lines->next + i * row_bytes;
-        const bits next = *(__global const bits *)from;
+        const bits next = *(__global const bits *)(lines->next + i * row_bytes);
         r[i] = decode(words_of(lines->held[i], next, lines->numbers));
         lines->held[i] = next;
-        prefetch_line(from, ahead);
     }
     lines->next += 64;
 }
 
 /* The blocks of k from `begin` to `end`, behind which the rows have one more. */
-ALWAYS void pack_lines(const half_rows *halves, ulong row_bytes, ulong ahead, uint begin, uint end, __global weight_t *to) {
+ALWAYS void pack_lines(const half_rows *halves, half_ahead *ahead, ulong row_bytes, uint begin, uint end,
+                       __global weight_t *to) {
     half_lines a, b;
     begin_lines(&a, halves[0].first + BYTES_OF_K(begin), row_bytes);
     begin_lines(&b, halves[1].first + BYTES_OF_K(begin), row_bytes);
     for (uint k = begin; k < end; k += BLOCK_K) {
         bits first[LANES], second[LANES];
-        load_lines(first, &a, row_bytes, ahead);
+        fetch_ahead(ahead, row_bytes);
+        load_lines(first, &a, row_bytes);
         turn(first);
         if (WHOLE_LINES) store_blocks(first, second, 0, 1, BLOCK_K, to);
-        load_lines(second, &b, row_bytes, ahead);
+        load_lines(second, &b, row_bytes);
         turn(second);
         store_blocks(first, second, WHOLE_LINES, 2, BLOCK_K, to);
         to += BLOCK_STEPS * STEP_ELEMENTS;
@@ -304,7 +326,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     ulong second_scales_offset, uint first_stored, uint second_stored, uint stored_step, SCALE_PARAMETERS) {
     const uint panel = get_group_id(0), begin = get_group_id(1) * k_run, end = min(begin + k_run, features);
     const uint row = panel * panel_rows;
-    const ulong steps = (features + KP - 1) / KP, ahead = panel_rows * row_bytes;
+    const ulong steps = (features + KP - 1) / KP;
     __global weight_t *to = panels + ((first_panel + panel) * steps + begin / KP) * STEP_ELEMENTS;
     half_rows halves[2];
     halves[0].first = first + first_offset + row * row_bytes;
@@ -318,15 +340,20 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     halves[1].stored_row = second_stored + row * stored_step;
     halves[0].stored_step = halves[1].stored_step = stored_step;
 #endif
+    half_ahead ahead[2];
+    for (uint h = 0; h < 2; h++) {
+        ahead[h].at = halves[h].first + panel_rows * row_bytes + BYTES_OF_K(begin);
+        ahead[h].run_lines = ahead[h].left = (uint)(BYTES_OF_K(end - begin + BLOCK_K - 1) + 63) / 64;
+    }
     uint k = begin;
 #ifdef BY_LINES
     const uint count = count_by_lines(halves, row_bytes, begin, end, features);
-    if (count > 0) pack_lines(halves, row_bytes, ahead, begin, begin + count, to);
+    if (count > 0) pack_lines(halves, ahead, row_bytes, begin, begin + count, to);
     to += count / KP * STEP_ELEMENTS;
     k += count;
 #endif
     for (; k < end; k += BLOCK_K) {
-        pack_blocks(halves, row_bytes, k, features - k, to, block_rows, block_columns, scale_columns);
+        pack_blocks(halves, ahead, row_bytes, k, features - k, to, block_rows, block_columns, scale_columns);
         to += BLOCK_STEPS * STEP_ELEMENTS;
     }
     STORES_END

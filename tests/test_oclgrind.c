@@ -59,9 +59,40 @@ static void run_shapes(const char *disable) {
     test_close(&device);
 }
 
+/* Experts in block formats: k and columns that fill neither super nor panel. */
+static void run_blocks(const char *disable) {
+    static const struct {
+        uint32_t format, arithmetic, hidden, intermediate;
+    } kinds[] = {{CLMOE_MXFP4, CLMOE_ARITHMETIC_INT8, 96, 32}, {CLMOE_Q5_1, CLMOE_ARITHMETIC_F32, 32, 32}};
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    d.disable = disable;
+    d.max_alloc_bytes = 1 << 20;
+    test_device device = test_open(&d);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        case_options o = case_default(kinds[i].hidden, kinds[i].intermediate, 2, 1);
+        o.format = kinds[i].format;
+        o.arithmetic = kinds[i].arithmetic;
+        o.blocks[CASE_UP] = o.blocks[CASE_DOWN] = kinds[i].format;
+        o.source = CASE_BUFFER;
+        run(&device, &o, 3);
+    }
+    test_close(&device);
+}
+
 static void test_first_choice(void **state) {
     (void)state;
     run_shapes(NULL);
+}
+
+static void test_blocks(void **state) {
+    (void)state;
+    run_blocks(NULL);
+}
+
+static void test_blocks_in_local_memory(void **state) {
+    (void)state;
+    run_blocks("cpu");
 }
 
 static void test_tiles_in_local_memory(void **state) {
@@ -70,6 +101,7 @@ static void test_tiles_in_local_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_choice), cmocka_unit_test(test_tiles_in_local_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_choice), cmocka_unit_test(test_tiles_in_local_memory),
+                                       cmocka_unit_test(test_blocks), cmocka_unit_test(test_blocks_in_local_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

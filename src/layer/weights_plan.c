@@ -20,7 +20,7 @@ clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const 
     const uint32_t values = clmoe__format_values(format);
     const clmoe_tensor *tensors[] = {up, gate};
     if (in_features % values != 0)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, name, 
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, name,
                            "%s has %u in_features, expected a multiple of %u to be kept in %s", name, in_features, values, clmoe__format_name(format));
     for (int i = 0; i < 2; i++)
         if (clmoe__tensor_present(tensors[i]) && !clmoe__format_converts(tensors[i]->format, format))

@@ -12,7 +12,7 @@ void clmoe__os_pages_free(void *memory, size_t bytes); /* the same bytes as aske
 /* Bytes of a huge page of such memory: it begins at a multiple of them, and the first write to one of them may clear it as a
  * whole. 0: there are none, or fewer than one were asked for. */
 size_t clmoe__os_pages_huge(size_t bytes);
-/* Says that this memory is read next, so that the system maps and, for a file, reads it in one go and not page by page. */
+/* Maps what is read next, so that prefetching works there from the first line on. Touches the memory now and then. */
 void clmoe__os_pages_expect(const void *memory, size_t bytes);
 
 typedef struct clmoe__mutex clmoe__mutex;
