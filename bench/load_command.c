@@ -1,8 +1,8 @@
-/* `clmoe-bench load`: how fast a checkpoint in the page cache becomes a layer's weights, against the bandwidth that the read
- * probe finds between the loads. Each row:
+/* `clmoe-bench load`: how fast a checkpoint in the page cache becomes a layer's weights, against the bandwidth that the
+ * read probe finds between the loads. Each row:
  *
  *   write a checkpoint (load_files.c)             removed at the end of the row, and whatever ends the program
- *   load it once                                  first s: kernels are set up and tested, and compiled if this device is new
+ *   load it once                                  first s: kernels are set up, tested, compiled if there is no cache
  *   run a layer on the weights                    max error: sampled tokens against the oracle
  *   load it, watching memory (load_memory.c)      extra MiB: peak of anonymous memory less the packed weights
  *   load it --loads times                         median s, and read + packed bytes over it

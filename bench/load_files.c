@@ -1,7 +1,7 @@
-/* The checkpoint of `clmoe-bench load`; see load_files.h. Calls POSIX only: the library's own writer is not used, so that
- * what is read was written by other code.
+/* The checkpoint of `clmoe-bench load`; see load_files.h. Calls POSIX only: the library's own writer is not used, so
+ * that what is read was written by other code.
  *
- *     | u64 length | header, padded with spaces to a multiple of 8 | router, f32 | expert 0: down, gate, up | expert 1: ...
+ *     | u64 length | header, padded by spaces to a multiple of 8 | router, f32 | expert 0: down, gate, up | expert 1
  */
 #define _XOPEN_SOURCE 700
 #include "load_files.h"
@@ -36,7 +36,7 @@ void load_files_remove(void) {
     is_there = 0;
 }
 
-/* Everything called here is safe in a handler. SA_RESETHAND: the second signal ends the program as if there was none. */
+/* Everything called here is safe in a handler. SA_RESETHAND: the signal that is raised again ends the program. */
 static void on_signal(int number) {
     load_files_remove();
     (void)raise(number);
@@ -121,8 +121,8 @@ static char *header_of(const host_layer *layer, size_t *length) {
     for (uint32_t i = 0; i < 3 * m->num_experts; i++) {
         const int down = i % 3 == 0;
         used += (size_t)snprintf(text + used, room - used,
-                                 ",\"model.layers.0.mlp.experts.%u.%s_proj.weight\":{\"dtype\":\"%s\",\"shape\":[%u,%u],"
-                                 "\"data_offsets\":[%llu,%llu]}",
+                                 ",\"model.layers.0.mlp.experts.%u.%s_proj.weight\":{\"dtype\":\"%s\","
+                                 "\"shape\":[%u,%u],\"data_offsets\":[%llu,%llu]}",
                                  i / 3, projections[i % 3], dtype_name(layer->format), down ? h : width,
                                  down ? width : h, (unsigned long long)end, (unsigned long long)(end + matrix));
         end += matrix;
@@ -145,7 +145,8 @@ static int put_layer(FILE *file, const host_layer *layer, const char *header, si
     int failed = put(file, first, sizeof first) || put(file, header, length) ||
                  put(file, layer->router, (uint64_t)m->num_experts * m->hidden_size * 4);
     for (uint32_t e = 0; e < m->num_experts && !failed; e++)
-        failed = put(file, layer->down[e], matrix) || put(file, layer->gate[e], matrix) || put(file, layer->up[e], matrix);
+        failed = put(file, layer->down[e], matrix) || put(file, layer->gate[e], matrix) ||
+                 put(file, layer->up[e], matrix);
     return failed || fflush(file) != 0 || fdatasync(fileno(file)) != 0;
 }
 

@@ -1,6 +1,7 @@
-/* Peak of anonymous memory; see load_memory.h. A thread reads resident less shared pages of /proc/self/statm, which is the
- * RssAnon of /proc/self/status, some thousand times a second, and once more at the end. VmHWM would not do: it counts the
- * mapped file, whose pages are the page cache's and would be there without us. Calls Linux and POSIX threads. */
+/* Peak of anonymous memory; see load_memory.h. A thread reads resident less shared pages of /proc/self/statm, which is
+ * the RssAnon of /proc/self/status, some thousand times a second, and once more at the end. VmHWM would not do: it
+ * counts the mapped file, whose pages are the page cache's and would be there without us. Calls Linux and POSIX
+ * threads. */
 #define _POSIX_C_SOURCE 200809L
 #include "load_memory.h"
 

@@ -31,8 +31,8 @@ model load_row_shape(const model *shape) {
     return m;
 }
 
-/* The layer's weights by a model of its own, so that every load maps the file anew; *desc (may be NULL) becomes the layer's
- * description. */
+/* The layer's weights by a model of its own, so that every load maps the file anew; *desc (may be NULL) becomes the
+ * layer's description. */
 static int load(load_row *r, clmoe_weights **weights, clmoe_layer_desc *desc, double *seconds) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_model_layer info = {.struct_size = sizeof info};
@@ -49,8 +49,8 @@ static int load(load_row *r, clmoe_weights **weights, clmoe_layer_desc *desc, do
 }
 
 /* Runs a layer on the weights and compares sampled tokens with the oracle. */
-static int check(session *s, const host_layer *host, clmoe_weights *weights, const clmoe_layer_desc *desc, uint64_t seed,
-                 load_result *result) {
+static int check(session *s, const host_layer *host, clmoe_weights *weights, const clmoe_layer_desc *desc,
+                 uint64_t seed, load_result *result) {
     clmoe_error error = {.struct_size = sizeof error};
     device_layer device = {.copies = 1};
     layer_result row = {

@@ -9,7 +9,8 @@
 #include "tool.h"
 
 static int roofline_args(int argc, char **argv, tool_args *args) {
-    return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.", args);
+    return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.",
+                       args);
 }
 
 static int devices_args(int argc, char **argv, tool_args *args) {

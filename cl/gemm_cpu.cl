@@ -58,6 +58,9 @@ inline uint tile_row(uint rows, uint t, uint tiles) { return (uint)((ulong)rows 
 #if ARITHMETIC == 3
 #include "block_int8.clh"
 #define GROUP_TILES 1
+#if Y_PACKED
+#include "y_int8.clh"
+#endif
 #elif IS_BLOCKS
 #define STEP_PREFETCH 0
 #include "block_decode.clh"
@@ -66,6 +69,10 @@ inline uint tile_row(uint rows, uint t, uint tiles) { return (uint)((ulong)rows 
 #define STEP_PREFETCH 1
 #include "register_tile.clh"
 #define GROUP_TILES 1
+#endif
+
+#ifndef RUN_PANELS
+#define RUN_PANELS 1 /* that a work-group does */
 #endif
 
 inline ulong row_elements(uint features) {
@@ -93,41 +100,61 @@ inline void multiply(real *sums, __global const row_t *rows_at, __global const w
 #endif
 }
 
-/* Bias, activation and store of row i of a tile of `rows` rows that starts at first_row. */
-inline void finish(real sum0, real sum1, const float *scale, __global y_t *y, ulong y_stride, ulong first_row,
-                   uint rows, uint i, uint panel, uint features_out, __global const float *bias) {
+/* Factors, bias and activation: one vector in sum[0] with a gate, else two. */
+inline void finish(real *sum, const float *scale, __global const float *bias) {
 #if SCALED
-    sum0 *= scale[0];
-    sum1 *= scale[1];
+    sum[0] *= scale[0];
+    sum[1] *= scale[1];
 #endif
 #if BIAS
-    sum0 += REAL_LOAD(bias);
-    sum1 += REAL_LOAD(bias + LANES);
+    sum[0] += REAL_LOAD(bias);
+    sum[1] += REAL_LOAD(bias + LANES);
 #endif
 #if ACT_GATED
-    const uint column = panel * LANES;
-    sum0 = activation(sum0, sum1);
-#else
-    const uint column = panel * PANEL_COLUMNS;
-#if ACTIVATE
-    sum0 = activation(sum0, sum0);
-    sum1 = activation(sum1, sum1);
+    sum[0] = activation(sum[0], sum[1]);
+#elif ACTIVATE
+    sum[0] = activation(sum[0], sum[0]);
+    sum[1] = activation(sum[1], sum[1]);
 #endif
-#endif
+}
+
+/* Stores row i of a tile of `rows` rows that starts at first_row. */
+inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
+                      uint features_out) {
+    const uint column = panel * (ACT_GATED ? LANES : PANEL_COLUMNS);
 #if Y_PACKED
     __global y_t *tile = y + first_row * row_blocks(features_out) * ROW_VALUES;
-    store_packed(tile + row_place(column, rows, i), sum0, column, features_out);
-#if !ACT_GATED
-    if (column + LANES < features_out)
-        store_packed(tile + row_place(column + LANES, rows, i), sum1, column + LANES, features_out);
-#endif
+    store_packed(tile + row_place(column, rows, i), sum[0], column, features_out);
+    if (!ACT_GATED && column + LANES < features_out)
+        store_packed(tile + row_place(column + LANES, rows, i), sum[1], column + LANES, features_out);
 #else
     __global y_t *row = y + (first_row + i) * y_stride + column;
-    store_columns(row, sum0, column, features_out);
-#if !ACT_GATED
-    if (column + LANES < features_out) store_columns(row + LANES, sum1, column + LANES, features_out);
+    store_columns(row, sum[0], column, features_out);
+    if (!ACT_GATED && column + LANES < features_out)
+        store_columns(row + LANES, sum[1], column + LANES, features_out);
 #endif
-#endif
+}
+
+/* What all tiles of a work-group share. */
+typedef struct job {
+    __global const row_t *rows_at; /* the group's packed rows */
+    ulong first;                   /* the group's first row */
+    uint rows, tiles, tile_begin, tile_end, features_in, features_out;
+    ulong elements; /* of a panel */
+    float scale[2];
+} job;
+
+/* The sums of tiles [t, end) for one panel, finished. */
+inline void panel_tiles(real *sums, const job *w, __global const weight_t *weights, __global const float *bias, uint t,
+                        uint end) {
+    /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
+    const int fetch_next = end == w->tile_end && t != w->tile_begin && w->elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
+    const uint height = tile_row(w->rows, t + 1, w->tiles) - tile_row(w->rows, t, w->tiles);
+    const uint distance = height < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
+    __global const weight_t *ahead = weights + (fetch_next ? w->elements : distance / sizeof(weight_t));
+    multiply(sums, w->rows_at, weights, ahead, w->features_in, w->rows, t, end, w->tiles);
+    const uint count = tile_row(w->rows, end, w->tiles) - tile_row(w->rows, t, w->tiles);
+    for (uint i = 0; i < count; i++) finish(sums + 2 * i, w->scale, bias);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
@@ -139,7 +166,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global const int *plan, ulong plan_offset,        /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
     uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk) {
-    const uint panel = get_global_id(0);
+    const uint panel = get_global_id(0) * RUN_PANELS;
     if (tokens == 0 || panel >= panels) return;
     uint group = 0, first = 0, rows;
     if (plan == 0) {
@@ -151,30 +178,40 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         first = (uint)plan[PLAN_OFFSET(groups) + group];
         rows = (uint)plan[PLAN_OFFSET(groups) + group + 1] - first;
     }
-    const uint tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    const uint tile_begin = min((uint)get_global_id(2) * tiles_per_chunk, tiles);
-    const uint tile_end = min(tile_begin + tiles_per_chunk, tiles);
-    const ulong index = (ulong)group * panels + panel;
-    const ulong elements = panel_elements(features_in);
-    __global const weight_t *weights;
-    SHARD_PANEL(weights, index, elements)
-    __global const float *bias = bias_base + (BIAS ? index * PANEL_COLUMNS : 0);
-    const float scale[2] = {SCALED ? scale0[group] : 1.0f, SCALED ? scale1[group] : 1.0f};
-    __global const row_t *rows_at = rows_base + rows_offset + first * row_elements(features_in);
-    __global y_t *y = y_base + y_offset;
-    for (uint t = tile_begin, end; t < tile_end; t = end) {
-        end = min(t + GROUP_TILES, tile_end);
-        /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
-        const int fetch_next = end == tile_end && t != tile_begin && elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
-        const uint distance = tile_row(rows, t + 1, tiles) - tile_row(rows, t, tiles) < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
-        __global const weight_t *ahead = weights + (fetch_next ? elements : distance / sizeof(weight_t));
+    job w = {.rows_at = rows_base + rows_offset + first * row_elements(features_in), .first = first, .rows = rows,
+             .tiles = (rows + TILE_ROWS - 1) / TILE_ROWS, .features_in = features_in, .features_out = features_out,
+             .elements = panel_elements(features_in)};
+    w.tile_begin = min((uint)get_global_id(2) * tiles_per_chunk, w.tiles);
+    w.tile_end = min(w.tile_begin + tiles_per_chunk, w.tiles);
+    w.scale[0] = SCALED ? scale0[group] : 1.0f;
+    w.scale[1] = SCALED ? scale1[group] : 1.0f;
+    for (uint t = w.tile_begin, end; t < w.tile_end; t = end) {
+        end = min(t + GROUP_TILES, w.tile_end);
         real sums[2 * TILE_ROWS * GROUP_TILES];
-        multiply(sums, rows_at, weights, ahead, features_in, rows, t, end, tiles);
-        const real *sum = sums;
-        for (uint u = t; u < end; u++) {
-            const uint begin = tile_row(rows, u, tiles), height = tile_row(rows, u + 1, tiles) - begin;
-            for (uint i = 0; i < height; i++, sum += 2)
-                finish(sum[0], sum[1], scale, y, y_stride, first + begin, height, i, panel, features_out, bias);
+#ifdef ROUND_VECTORS
+        real values[TILE_ROWS * ROUND_VECTORS];
+#endif
+        for (uint p = 0; p < RUN_PANELS; p++) {
+            const ulong index = (ulong)group * panels + panel + p;
+            __global const weight_t *weights;
+            SHARD_PANEL(weights, index, w.elements)
+            panel_tiles(sums, &w, weights, bias_base + (BIAS ? index * PANEL_COLUMNS : 0), t, end);
+            const real *sum = sums;
+            for (uint u = t; u < end; u++) {
+                const uint begin = tile_row(rows, u, w.tiles), height = tile_row(rows, u + 1, w.tiles) - begin;
+                for (uint i = 0; i < height; i++, sum += 2) {
+#ifdef ROUND_VECTORS
+                    keep_row(values + i * ROUND_VECTORS, sum, p);
+#else
+                    store_row(sum, y_base + y_offset, y_stride, w.first + begin, height, i, panel, features_out);
+#endif
+                }
+            }
         }
+#ifdef ROUND_VECTORS
+        const uint begin = tile_row(rows, t, w.tiles), height = tile_row(rows, end, w.tiles) - begin;
+        store_runs(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / RUN_PANELS,
+                   features_out);
+#endif
     }
 }

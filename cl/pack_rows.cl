@@ -1,13 +1,14 @@
-/* Packs whole panels (panel.clh) from rows that lie along k, on CPUs: the kernel for weights as checkpoints store them. A
- * work-group takes a run of k of one panel. Each half of a panel (gate and up, or neighbours) is PANEL_LANES rows of the
- * source.
+/* Packs whole panels (panel.clh) from rows that lie along k, on CPUs: the kernel for weights as checkpoints store them.
+ * A work-group takes a run of k of one panel. Each half of a panel (gate and up, or neighbours) is PANEL_LANES rows of
+ * the source.
  *
  *   unit     32 bits of a row: one value as f32, or two neighbouring 16-bit values that are only moved
  *   block    LANES rows x LANES units: loaded along k, turned in registers, stored along the panel's lanes
  *   line     the blocks of 64 bytes of LANES rows, one after the other while those bytes are in the cache
  *
- * What is packed is not read again soon, so it goes past the caches: its lines need not be read before they are written,
- * as long as each is filled at once. While a panel is packed, the rows of the next one are on their way into the L2 cache.
+ * What is packed is not read again soon, so it goes past the caches: its lines need not be read before they are
+ * written, as long as each is filled at once. While a panel is packed, the rows of the next one are on their way into
+ * the L2 cache.
  *
  *   group id 0   panel of the piece
  *   group id 1   run of k_run k
@@ -136,7 +137,8 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
         for (uint i = 0; i < LANES; i++) {
             r[i] = (bits)(0u);
             if (i < rows.count) {
-                r[i] = left >= BLOCK_K ? decode(RAW_LOAD(from + i * row_bytes)) : decode(load_part(from + i * row_bytes, left));
+                __global const uchar *at = from + i * row_bytes;
+                r[i] = left >= BLOCK_K ? decode(RAW_LOAD(at)) : decode(load_part(at, left));
             }
         }
     }
@@ -149,8 +151,8 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
 #endif
 }
 
-/* Past the caches, where the compiler knows how. Every vector lies at a multiple of its size: a buffer begins at one, and
- * so do panels and the halves of their steps. */
+/* Past the caches, where the compiler knows how. Every vector lies at a multiple of its size: a buffer begins at one,
+ * and so do panels and the halves of their steps. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)
 #define STORE(type, value, to) __builtin_nontemporal_store(value, (__global type *)(to))
@@ -187,8 +189,8 @@ ALWAYS void store_half(const bits *r, __global weight_t *to, uint i) {
 #endif
 }
 
-/* Where the next panel's rows are prefetched: line after line, row after row, as many lines as a block has. Memory and what
- * fetches ahead of it in hardware like that order better than the one in which lines are packed. */
+/* Where the next panel's rows are prefetched: line after line, row after row, as many lines as a block has. Memory and
+ * what fetches ahead of it in hardware like that order better than the one in which lines are packed. */
 typedef struct half_ahead {
     __global const uchar *at;
     uint left, run_lines; /* lines of a row: not yet fetched, in all */
@@ -235,56 +237,8 @@ ALWAYS void pack_blocks(const half_rows *halves, half_ahead *ahead, ulong row_by
     store_blocks(first, second, WHOLE_LINES, 2, left, to);
 }
 
-/* ------------------------------------------------------------------------------------------------- by lines */
-
-/* Rows that begin anywhere make every vector lie across two lines of the cache, and rows that lie a power of two apart
- * drive the second one out again before it is used. So lines are loaded as such, each once, and two neighbours give a
- * vector:
- *
- *     lines    |. . . a b c d e f g h|i j k l m n o p . . .|        16 words each
- *     held      ^^^^^^^^^^^^^^^^^^^^^ ^^^^^^^^^^^^^^^^^^^^^ next
- *     vector         |a b c d ................... n o p|
- */
-#if defined(__AVX512F__) && defined(__has_builtin)
-#if __has_builtin(__builtin_ia32_vpermi2vard512) && LANES == 16 && RAW_BYTES == 64
-#define BY_LINES
-#endif
-#endif
+#include "row_lines.clh"
 #ifdef BY_LINES
-/* Of the 32 words of a, then b, those with these numbers. */
-ALWAYS bits words_of(bits a, bits b, bits numbers) {
-    return as_uint16(__builtin_ia32_vpermi2vard512(as_int16(a), as_int16(numbers), as_int16(b)));
-}
-
-/* Where a half's next lines are. */
-typedef struct half_lines {
-    __global const uchar *next; /* of row 0; a multiple of 64 */
-    bits numbers;               /* of the words of held, next that make a vector */
-    bits held[LANES];
-} half_lines;
-
-/* The first line is not loaded: it may begin before the memory does. */
-ALWAYS void begin_lines(half_lines *lines, __global const uchar *row, ulong row_bytes) {
-    const uint ahead = (uint)((ulong)row % 64) / 4;
-    lines->next = row - 4 * ahead + 64;
-    lines->numbers = NUMBERS + (bits)(ahead);
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        const bits start = RAW_LOAD(row + i * row_bytes);
-        lines->held[i] = words_of(start, start, NUMBERS - (bits)(ahead) & (bits)(15u));
-    }
-}
-
-ALWAYS void load_lines(bits *r, half_lines *lines, ulong row_bytes) {
-#pragma unroll
-    for (uint i = 0; i < LANES; i++) {
-        const bits next = *(__global const bits *)(lines->next + i * row_bytes);
-        r[i] = decode(words_of(lines->held[i], next, lines->numbers));
-        lines->held[i] = next;
-    }
-    lines->next += 64;
-}
-
 /* The blocks of k from `begin` to `end`, behind which the rows have one more. */
 ALWAYS void pack_lines(const half_rows *halves, half_ahead *ahead, ulong row_bytes, uint begin, uint end,
                        __global weight_t *to) {
@@ -304,8 +258,8 @@ ALWAYS void pack_lines(const half_rows *halves, half_ahead *ahead, ulong row_byt
     }
 }
 
-/* How many k from `begin` on may be packed by lines: rows begin at whole words, at the same place in their lines, and all
- * are there; one block is left over, so that no line reaches past the last row. */
+/* How many k from `begin` on may be packed by lines: rows begin at whole words, at the same place in their lines, and
+ * all are there; one block is left over, so that no line reaches past the last row. */
 ALWAYS uint count_by_lines(const half_rows *halves, ulong row_bytes, uint begin, uint end, uint features) {
     const bool alike = ((ulong)halves[0].first | (ulong)halves[1].first) % 4 == 0 && row_bytes % 64 == 0;
     const uint last = features / BLOCK_K * BLOCK_K;

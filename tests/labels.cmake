@@ -30,4 +30,7 @@ clmoe_test_labels(test_gguf_golden long)
 
 # A kernel for every format, panel and vector width.
 clmoe_test_labels(test_formats long)
+clmoe_test_labels(test_layer_blocks long)
+clmoe_test_labels(test_block_gemm long)
+clmoe_test_labels(test_block_properties long)
 clmoe_test_timeout(test_formats 900)

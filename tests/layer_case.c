@@ -132,6 +132,26 @@ static void describe_ffn(layer_case *c, const oracle_ffn *f, clmoe_ffn *desc) {
     if (f->gate_bias != NULL) desc->gate_bias = case_tensor(c, f->gate_bias, n, 1, I);
 }
 
+static void multiply(double *values, const double *factors, size_t experts, size_t each) {
+    for (size_t i = 0; i < experts * each; i++) values[i] *= factors[i / each];
+}
+
+/* Factors on products are the library's vectors, and from here on part of the oracle's weights. */
+static void describe_factors(layer_case *c, const oracle_ffn *f, clmoe_ffn *desc, uint64_t stream) {
+    test_random random = test_random_new(c->options.stream * 16 + stream);
+    const size_t n = f->experts, each = (size_t)f->hidden * f->intermediate;
+    const double *up = case_draw(c, &random, n, 1, CLMOE_FORMAT_NONE), *gate = up;
+    const double *down = case_draw(c, &random, n, 1, CLMOE_FORMAT_NONE);
+    const int separate = f->gate != NULL && c->options.gate_up == CLMOE_GATE_UP_SEPARATE;
+    if (separate) gate = case_draw(c, &random, n, 1, CLMOE_FORMAT_NONE);
+    if (separate) desc->gate_scale = case_tensor(c, gate, 1, 1, n);
+    desc->up_scale = case_tensor(c, up, 1, 1, n);
+    desc->down_scale = case_tensor(c, down, 1, 1, n);
+    multiply(f->up, up, n, each);
+    multiply(f->down, down, n, each);
+    if (f->gate != NULL) multiply(f->gate, gate, n, each);
+}
+
 /* -------------------------------------------------------------------------------------------------- case */
 
 /* Moves a drawn set of all experts to the share [first, first + count). */
@@ -216,10 +236,12 @@ layer_case *case_describe(test_device *device, const case_options *options, clmo
              o->with & CASE_UP_BIAS, o->with & CASE_DOWN_BIAS, &layer->activation, CASE_UP, 1);
     if (layer->local_experts != 0) take_share(&oracle->experts, layer->first_expert, layer->local_experts);
     describe_ffn(c, &oracle->experts, &desc->experts);
+    if (o->with & CASE_FACTORS) describe_factors(c, &oracle->experts, &desc->experts, 5);
     if (o->shared_intermediate != 0) {
         draw_ffn(c, &oracle->shared, 1, o->hidden, o->shared_intermediate, o->with & CASE_SHARED_BIAS,
                  o->with & CASE_SHARED_BIAS, &layer->shared_activation, CASE_SHARED_UP, 2);
         describe_ffn(c, &oracle->shared, &desc->shared);
+        if (o->with & CASE_FACTORS) describe_factors(c, &oracle->shared, &desc->shared, 6);
     }
     if (o->latent != 0) describe_latent(c, desc);
     describe_rest(c, desc);

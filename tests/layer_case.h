@@ -20,7 +20,8 @@ enum case_with {
     CASE_SHARED_GATE = 64,
     CASE_SHARED_BIAS = 128,
     CASE_IDENTICAL = 256, /* all experts equal the first */
-    CASE_NO_ROUTER = 512
+    CASE_NO_ROUTER = 512,
+    CASE_FACTORS = 1024 /* on the products with the experts' and the shared experts' matrices */
 };
 
 /* The matrices of a layer that have formats and arithmetics of their own; gate goes with up. */

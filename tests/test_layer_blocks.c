@@ -11,8 +11,8 @@
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
-/* What rounding activations to bytes may cost: as much as it does in llama.cpp. */
-static const double most_nmse = 4e-4;
+/* What rounding activations to bytes may cost: as much as it does in llama.cpp. Of a few tokens alone it varies. */
+static double most_nmse(uint32_t tokens) { return tokens >= 33 ? 4e-4 : 1.6e-3; }
 
 static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
@@ -25,7 +25,8 @@ static double run_case(const case_options *o, uint32_t tokens, test_random *rand
     case_check(c, x, tokens, &r);
     const double nmse = case_nmse(c, x, tokens, &r);
     const int is_int8 = c->plan[CASE_UP].arithmetic == CLMOE_ARITHMETIC_INT8;
-    if (is_int8 && !(nmse <= most_nmse)) fail_msg("the error of int8 arithmetic is %.3g, allowed %.3g", nmse, most_nmse);
+    if (is_int8 && !(nmse <= most_nmse(tokens)))
+        fail_msg("the error of int8 arithmetic is %.3g, allowed %.3g", nmse, most_nmse(tokens));
     case_result_free(&r);
     free(x);
     case_free(c);
@@ -53,6 +54,7 @@ static void choose_rest(uint32_t turn, case_options *o) {
     if (turn % 4 == 3) l->activation = (clmoe_activation){.kind = CLMOE_GELU_TANH, .gated = 0, .alpha = 1};
     if (turn % 5 == 1) o->with |= CASE_UP_BIAS | CASE_DOWN_BIAS;
     if (turn % 5 == 4) l->routing.weight_on = CLMOE_WEIGHT_ON_INPUT;
+    if (turn % 4 == 2) o->with |= CASE_FACTORS;
     if (turn % 4 == 1) {
         l->first_expert = 1;
         l->local_experts = 3;

@@ -1,6 +1,6 @@
-/* Packing of rows that lie a multiple of 64 bytes apart, which CPUs with wide vectors load by lines of the cache: at every
- * place in a line, with every number of blocks and remainder, and matrices large enough for huge pages. The source ends
- * where memory ends (pack_sources.h). */
+/* Packing of rows that lie a multiple of 64 bytes apart, which CPUs with wide vectors load by lines of the cache: at
+ * every place in a line, with every number of blocks and remainder, and matrices large enough for huge pages. The
+ * source ends where memory ends (pack_sources.h). */
 #include "opencl/context.h"
 #include "pack_trial.h"
 

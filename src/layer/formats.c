@@ -3,7 +3,7 @@
 
 #include "os/size.h"
 
-/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises */
+/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises, code_offset, minimum */
 static const clmoe__format_info formats[] = {
     {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0, 0},
     {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0, 0},
@@ -11,17 +11,17 @@ static const clmoe__format_info formats[] = {
     {CLMOE_F8_E4M3, "e4m3", 1, 1, 0, 0, 0, 0, 0, 0},
     {CLMOE_F4_E2M1, "e2m1", 2, 1, 0, 0, 0, 0, 0, 0},
     {CLMOE_F8_E8M0, "e8m0", 1, 1, 0, 0, 0, 0, 0, 0},
-    {CLMOE_Q8_0, "q8_0", 32, 34, 1, 32, 8, 1, 0, 1},
-    {CLMOE_Q4_0, "q4_0", 32, 18, 1, 32, 4, 1, 0, 1},
-    {CLMOE_Q4_1, "q4_1", 32, 20, 1, 32, 4, 2, 0, 1},
-    {CLMOE_Q5_0, "q5_0", 32, 22, 1, 32, 5, 1, 0, 1},
-    {CLMOE_Q5_1, "q5_1", 32, 24, 1, 32, 5, 2, 0, 1},
-    {CLMOE_Q4_K, "q4_K", 256, 144, 1, 32, 4, 2, 2, 1},
-    {CLMOE_Q5_K, "q5_K", 256, 176, 1, 32, 5, 2, 2, 0},
-    {CLMOE_Q6_K, "q6_K", 256, 210, 1, 16, 6, 1, 1, 1},
-    {CLMOE_IQ4_NL, "iq4_nl", 32, 18, 1, 32, 4, 1, 0, 0},
-    {CLMOE_MXFP4, "mxfp4", 32, 17, 2, 32, 4, 0, 1, 1},
-    {CLMOE_NVFP4, "nvfp4", 64, 36, 1, 16, 4, 0, 1, 0},
+    {CLMOE_Q8_0, "q8_0", 32, 34, 1, 32, 8, 1, 0, 1, 128, 0},
+    {CLMOE_Q4_0, "q4_0", 32, 18, 1, 32, 4, 1, 0, 1, 8, 0},
+    {CLMOE_Q4_1, "q4_1", 32, 20, 1, 32, 4, 2, 0, 1, 0, 1},
+    {CLMOE_Q5_0, "q5_0", 32, 22, 1, 32, 5, 1, 0, 1, 16, 0},
+    {CLMOE_Q5_1, "q5_1", 32, 24, 1, 32, 5, 2, 0, 1, 0, 1},
+    {CLMOE_Q4_K, "q4_K", 256, 144, 1, 32, 4, 2, 2, 1, 0, 1},
+    {CLMOE_Q5_K, "q5_K", 256, 176, 1, 32, 5, 2, 2, 0, 0, 1},
+    {CLMOE_Q6_K, "q6_K", 256, 210, 1, 16, 6, 1, 1, 1, 32, 0},
+    {CLMOE_IQ4_NL, "iq4_nl", 32, 18, 1, 32, 4, 1, 0, 0, 128, 0},
+    {CLMOE_MXFP4, "mxfp4", 32, 17, 2, 32, 4, 0, 1, 1, 12, 0},
+    {CLMOE_NVFP4, "nvfp4", 64, 36, 1, 16, 4, 0, 1, 0, 12, 0},
     {CLMOE_Q2_K, "q2_K", 256, 84, 0, 16, 2, 2, 2, 0},
     {CLMOE_Q3_K, "q3_K", 256, 110, 0, 16, 3, 1, 1, 0},
     {CLMOE_IQ4_XS, "iq4_xs", 256, 136, 0, 32, 4, 1, 1, 0},

@@ -5,6 +5,7 @@
 
 #define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
 #define GPU_GROUP         64 /* work-items of gemm_gpu.cl */
+#define INT8_RUN          32 /* values of an int8 row that share a scale */
 
 static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
 
@@ -51,9 +52,13 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
                            spec->x_is_operand ? 0 : spec->slots);
     }
     if (spec->activation != NULL) activation_options(spec->activation, &options);
-    if (cpu && spec->y_is_operand)
-        clmoe__options_add(&options, " -DY_PACKED=1");
-    else
+    if (cpu && spec->y_is_operand) clmoe__options_add(&options, " -DY_PACKED=1");
+    if (cpu && spec->y_is_operand && matrix->arithmetic == CLMOE_ARITHMETIC_INT8) {
+        const clmoe__format_info *next = clmoe__format_find(spec->next->format);
+        clmoe__options_add(&options, " -DROUND_SUB_K=%u -DROUND_OFFSET=%u -DROUND_MINIMUM=%u -DROUND_SUPER_K=%u",
+                           next->sub_k, next->code_offset, next->minimum, clmoe__super_values(next->format));
+    }
+    if (!cpu || !spec->y_is_operand)
         clmoe__options_add(&options, " -DY_FORMAT=%u", spec->y_is_operand ? (uint32_t)CLMOE_F32 : spec->y_format);
     return clmoe__kernel_create(context, cpu ? "gemm_cpu.cl" : "gemm_gpu.cl", cpu ? "gemm_cpu" : "gemm_gpu", &options,
                                 spec->stage, &gemm->multiply, error);
@@ -66,6 +71,9 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
+    gemm->run_panels = 1;
+    if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
+        gemm->run_panels = INT8_RUN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
     memcpy(gemm->scales, spec->scales, sizeof gemm->scales);
     gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
     gemm->y_bytes = clmoe__format_bytes(spec->y_format);
@@ -87,14 +95,14 @@ int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice 
                            const clmoe__matrix *second, const clmoe__gemm_choice *second_choice) {
     if (first_choice->variant->macro != second_choice->variant->macro) return 0;
     return first_choice->variant->macro == CLMOE__MACRO_GPU ||
-           (first->arithmetic == second->arithmetic && first->arithmetic != CLMOE_ARITHMETIC_INT8);
+           first->arithmetic == second->arithmetic;
 }
 
 int clmoe__gemm_gathers(const clmoe__gemm *gemm) { return is_cpu_macro(gemm) && !gemm->x_is_operand; }
 
 /* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, a scale, and a word for each scale of the weights. */
 static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
-    const uint64_t run = 32, subs = run / clmoe__format_find(matrix->format)->sub_k;
+    const uint64_t run = INT8_RUN, subs = run / clmoe__format_find(matrix->format)->sub_k;
     const uint64_t padded = clmoe__round_up(matrix->in_features, clmoe__super_values(matrix->format));
     return padded / run * (run + 4 + 4 * subs);
 }
@@ -153,9 +161,10 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     const clmoe__matrix *matrix = gemm->matrix;
     const uint64_t tiles = tiles_bound(gemm, io);
     uint32_t tiles_per_chunk = UINT32_MAX;
-    size_t global[3] = {matrix->panels, io->layout != NULL ? io->layout->max_active : 1, 1};
+    const uint32_t panels = (uint32_t)clmoe__div_up(matrix->panels, gemm->run_panels);
+    size_t global[3] = {panels, io->layout != NULL ? io->layout->max_active : 1, 1};
     if (io->tokens == 0) global[1] = 0;
-    if (io->layout == NULL && matrix->panels < 8 * run->context->device.compute_units)
+    if (io->layout == NULL && panels < 8 * run->context->device.compute_units)
         tiles_per_chunk = (uint32_t)clmoe__max(DENSE_CHUNK_TILES, clmoe__div_up(tiles, 65535));
     if (tiles_per_chunk != UINT32_MAX) global[2] = (size_t)clmoe__max(1, clmoe__div_up(tiles, tiles_per_chunk));
     const size_t local[3] = {1, 1, 1};

@@ -18,6 +18,7 @@ typedef struct clmoe__gemm_spec {
     uint32_t y_format;
     int x_is_operand; /* 1: the input is another GEMM's y with y_is_operand; 0: rows */
     int y_is_operand; /* 1: write y as the input of the next GEMM, to which it hands over */
+    const clmoe__matrix *next; /* its matrix */
     uint32_t slots;   /* as in clmoe_grouped_gemm_desc */
     int weighted;     /* 1: each row of x is multiplied by its slot's weight */
     const char *stage;
@@ -28,6 +29,7 @@ typedef struct clmoe__gemm {
     const clmoe__matrix *matrix;
     int x_is_operand;
     cl_mem scales[2];
+    uint32_t run_panels;       /* a work-group of the cpu macro-kernel does */
     uint32_t x_bytes, y_bytes; /* of an element */
     clmoe__kernel gather;      /* cpu macro-kernel with the caller's x only */
     clmoe__kernel multiply;

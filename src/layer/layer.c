@@ -72,6 +72,7 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
                              .x_format = x_format,
                              .y_format = CLMOE_F32,
                              .y_is_operand = hands_over,
+                             .next = &ffn->down,
                              .slots = slots,
                              .stage = up_stage};
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;

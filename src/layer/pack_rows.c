@@ -1,9 +1,9 @@
-/* Packing rows along k on CPUs: pieces of whole panels, both halves of a panel in one launch. Host memory is read where it
- * lies where the device can (host_view.h), else through the staging buffer.
+/* Packing rows along k on CPUs: pieces of whole panels, both halves of a panel in one launch. Host memory is read where
+ * it lies where the device can (host_view.h), else through the staging buffer.
  *
  *     piece    panels [p, p + n) of one expert, in one shard
- *     half     the source rows that go to the first or to the second `lanes` columns of those panels: gate and up, or in a
- *              matrix without gate the lower and the upper half of each 2 * lanes neighbours
+ *     half     the source rows that go to the first or to the second `lanes` columns of those panels: gate and up, or
+ *              in a matrix without gate the lower and the upper half of each 2 * lanes neighbours
  */
 #include "opencl/host_view.h"
 #include "pack.h"
@@ -112,8 +112,8 @@ static clmoe_status bring(rows_job *job, range both[2], clmoe__block *staging, c
         const uint64_t limit = clmoe__min(CLMOE__STAGING_LIMIT, context->device.max_alloc_bytes);
         if (needed > limit)
             return clmoe__fail(error, CLMOE_UNSUPPORTED, job->parts[0].name,
-                               "%s: row_stride is %llu elements: the rows of one panel and what lies between them are %llu "
-                               "bytes, at most %llu can be staged",
+                               "%s: row_stride is %llu elements: the rows of one panel and what lies between them are "
+                               "%llu bytes, at most %llu can be staged",
                                job->parts[0].name, (unsigned long long)job->parts[0].tensor->row_stride,
                                (unsigned long long)needed, (unsigned long long)limit);
         if (staging->bytes < needed) clmoe__run_wait(&job->private_run.run); /* the smaller one is still read */
@@ -138,8 +138,8 @@ static void release_views(rows_job *job, cl_mem views[2]) {
 
 /* ---------------------------------------------------------------------------------------------- packing */
 
-/* Of the features, what a work-group takes: no more than the cache holds of the next panel beside it, and less where panels
- * alone do not keep the device busy. */
+/* Of the features, what a work-group takes: no more than the cache holds of the next panel beside it, and less where
+ * panels alone do not keep the device busy. */
 static uint32_t k_run(const rows_job *job, uint32_t panels) {
     const uint32_t features = job->matrix->in_features;
     const uint64_t busy = clmoe__div_up(4ull * job->packer->context->device.compute_units, panels);
@@ -214,7 +214,8 @@ static clmoe_status pack_expert(rows_job *job, uint32_t group, clmoe_error *erro
     }
     if (scales[0].at.host != NULL) status = bring(job, scales, &job->packer->scales, views, error);
     for (uint32_t p = 0; p < matrix->panels && status == CLMOE_OK;) {
-        const uint64_t room = matrix->panels_per_shard - ((uint64_t)group * matrix->panels + p) % matrix->panels_per_shard;
+        const uint64_t index = (uint64_t)group * matrix->panels + p;
+        const uint64_t room = matrix->panels_per_shard - index % matrix->panels_per_shard;
         const uint32_t n = (uint32_t)clmoe__min(clmoe__min(matrix->panels - p, fit), clmoe__min(room, 65535));
         status = pack_piece(job, group, p, n, scales, error);
         if (job->pending >= PENDING_BYTES && job->packer->released != NULL) settle(job, group);
@@ -248,7 +249,9 @@ clmoe_status clmoe__pack_rows(clmoe__packer *packer, const clmoe__matrix *matrix
     job.row_width = (uint64_t)matrix->in_features * source.bits / 8;
     job.panel_stride = matrix->lanes * job.row_bytes;
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u -DPREFETCH=%d",
+    clmoe__options_add(&options,
+                       " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u"
+                       " -DPREFETCH=%d",
                        tensor->format, tensor->scales != NULL ? tensor->scales->format : 0, matrix->format,
                        matrix->arithmetic, matrix->lanes, clmoe__prefetch_kind(&packer->context->device));
     TRY(clmoe__kernel_create(packer->context, "pack_rows.cl", "pack_rows", &options, "pack", &job.kernel, error));
