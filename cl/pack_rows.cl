@@ -169,23 +169,25 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
 #define STORES_END
 #endif
 
-/* Stores step `i` (k / KP) of a turned block to its half of the panel. */
-ALWAYS void store_half(const bits *r, __global weight_t *to, uint i) {
-#if WEIGHT_FORMAT == FORMAT_F32
-    STORE(bits, r[i], to);
-#elif MOVED && KP == 2
-    STORE(bits, r[i], to);
-#elif MOVED
-    STORE(shorts, TO_SHORTS(i % 2 == 0 ? r[i / 2] & (bits)(0xffffu) : r[i / 2] >> (bits)(16u)), to);
-#elif KP == 2
-    const bits low = TO_BITS(bf16_from_real(AS_REAL(r[2 * i]))), high = TO_BITS(bf16_from_real(AS_REAL(r[2 * i + 1])));
-    STORE(bits, low | high << (bits)(16u), to);
-#elif WEIGHT_FORMAT == FORMAT_BF16
-    STORE(shorts, bf16_from_real(AS_REAL(r[i])), to);
+/* Step `i` (k / KP) of a turned block as a half of the panel has it. */
+#if WEIGHT_FORMAT == FORMAT_F32 || KP == 2
+typedef bits step_t;
 #else
-    shorts halves;
+typedef shorts step_t;
+#endif
+ALWAYS step_t packed_step(const bits *r, uint i) {
+#if WEIGHT_FORMAT == FORMAT_F32 || (MOVED && KP == 2)
+    return r[i];
+#elif MOVED
+    return TO_SHORTS(i % 2 == 0 ? r[i / 2] & (bits)(0xffffu) : r[i / 2] >> (bits)(16u));
+#elif KP == 2
+    return TO_BITS(bf16_from_real(AS_REAL(r[2 * i]))) | TO_BITS(bf16_from_real(AS_REAL(r[2 * i + 1]))) << (bits)(16u);
+#elif WEIGHT_FORMAT == FORMAT_BF16
+    return bf16_from_real(AS_REAL(r[i]));
+#else
+    step_t halves;
     REAL_STORE_HALF(AS_REAL(r[i]), (__private half *)&halves);
-    STORE(shorts, halves, to);
+    return halves;
 #endif
 }
 
@@ -218,9 +220,14 @@ ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end
     const uint steps = min((left + KP - 1) / KP, (uint)BLOCK_STEPS);
 #pragma unroll
     for (uint i = 0; i < BLOCK_STEPS; i++) {
+        __global weight_t *at = to + i * STEP_ELEMENTS;
         if (i >= steps) continue;
-        if (h == 0) store_half(first, to + i * STEP_ELEMENTS, i);
-        if (end == 2) store_half(second, to + i * STEP_ELEMENTS + LANES * KP, i);
+#if LANES == 16 && !WHOLE_LINES
+        STORE(bits, (bits)(as_uint8(packed_step(first, i)), as_uint8(packed_step(second, i))), at);
+#else
+        if (h == 0) STORE(step_t, packed_step(first, i), at);
+        if (end == 2) STORE(step_t, packed_step(second, i), at + LANES * KP);
+#endif
     }
 }
 

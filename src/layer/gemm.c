@@ -6,6 +6,7 @@
 #define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
 #define GPU_GROUP         64 /* work-items of gemm_gpu.cl */
 #define INT8_RUN          32 /* values of an int8 row that share a scale */
+#define ROW_BLOCK         16 /* k steps of cl/rows.clh that lie together: one row in blocks is the row itself */
 
 static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
 
@@ -71,6 +72,8 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
+    gemm->row_is_operand = spec->x_format == CLMOE_F32 && spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
+                           spec->slots == 0 && !spec->weighted && spec->matrix->in_features % ROW_BLOCK == 0;
     gemm->run_panels = 1;
     if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
         gemm->run_panels = INT8_RUN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
@@ -156,6 +159,11 @@ static void matrix_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clm
     clmoe__run_u32(run, matrix->out_features);
 }
 
+/* The only row of x, which needs no gathering. */
+static int is_one_row(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    return gemm->row_is_operand && io->tokens == 1 && io->layout == NULL;
+}
+
 /* A group's tiles are shared out only where it is the only one and its panels are few. */
 static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     const clmoe__matrix *matrix = gemm->matrix;
@@ -169,7 +177,7 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     if (tiles_per_chunk != UINT32_MAX) global[2] = (size_t)clmoe__max(1, clmoe__div_up(tiles, tiles_per_chunk));
     const size_t local[3] = {1, 1, 1};
     clmoe__run_kernel(run, &gemm->multiply);
-    clmoe__run_buffer(run, gemm->x_is_operand ? &io->x : &io->operand, 4);
+    clmoe__run_buffer(run, gemm->x_is_operand || is_one_row(gemm, io) ? &io->x : &io->operand, 4);
     matrix_arguments(run, gemm, io);
     clmoe__run_u32(run, tiles_per_chunk);
     clmoe__run_launch(run, 3, global, local);
@@ -193,6 +201,6 @@ void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io
         launch_gpu(run, gemm, io);
         return;
     }
-    if (clmoe__gemm_gathers(gemm)) launch_gather(run, gemm, io);
+    if (clmoe__gemm_gathers(gemm) && !is_one_row(gemm, io)) launch_gather(run, gemm, io);
     launch_cpu(run, gemm, io);
 }

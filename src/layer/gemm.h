@@ -29,6 +29,7 @@ typedef struct clmoe__gemm {
     const clmoe__matrix *matrix;
     int x_is_operand;
     cl_mem scales[2];
+    int row_is_operand;        /* one row of x is a packed row as it stands */
     uint32_t run_panels;       /* a work-group of the cpu macro-kernel does */
     uint32_t x_bytes, y_bytes; /* of an element */
     clmoe__kernel gather;      /* cpu macro-kernel with the caller's x only */
