@@ -70,8 +70,9 @@ static double dot(const double *row, const double *x, const double *x_magnitude,
 /* The roundings of f32 sums of up to so many terms and of what is around them, relative to their magnitude. */
 static double f32_error(uint32_t terms) { return 0x1p-24 * (8 + 2 * sqrt((double)terms)); }
 
-/* The bytes of 32 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose error `slack * error` reaches
- * the border of two bytes may be another step, or more of them, in the library: so much more slack. */
+/* The bytes of 32 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose
+ * error `slack * error` reaches the border of two bytes may be another step, or more of them, in the library: so much more
+ * slack. */
 static void round_run(uint32_t n, double error, double *value, double *slack) {
     float most = 0;
     double widest = 0;

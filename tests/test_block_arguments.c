@@ -73,7 +73,8 @@ static void test_shapes(void **state) {
     INVALID("experts.up", "experts.up.layout is CLMOE_IN_OUT", desc.experts.up.layout = CLMOE_IN_OUT);
     INVALID("experts.up", "experts.up.row_stride is 33, expected 0 or at least 64", desc.experts.up.row_stride = 33);
     INVALID("experts.up", "experts.up.row_stride is 65, expected a multiple of 32", desc.experts.up.row_stride = 65);
-    INVALID("experts.up", "experts.up.expert_stride is 6145, expected a multiple of 32", desc.experts.up.expert_stride = I * H + 1);
+    INVALID("experts.up", "experts.up.expert_stride is 6145, expected a multiple of 32",
+            desc.experts.up.expert_stride = I * H + 1);
     INVALID("experts.up", "experts.up.expert_stride is 6112, expected 0 or at least 6144",
             desc.experts.up.expert_stride = I * H - 32);
     const clmoe_scales scales = {.format = CLMOE_F32, .block_rows = 1, .block_columns = 32, .host = c};
