@@ -72,8 +72,9 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
-    gemm->row_is_operand = spec->x_format == CLMOE_F32 && spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
-                           spec->slots == 0 && !spec->weighted && spec->matrix->in_features % ROW_BLOCK == 0;
+    gemm->row_is_operand = spec->x_is_apart && spec->x_format == CLMOE_F32 && spec->slots == 0 && !spec->weighted &&
+                           spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
+                           spec->matrix->in_features % ROW_BLOCK == 0;
     gemm->run_panels = 1;
     if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
         gemm->run_panels = INT8_RUN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));

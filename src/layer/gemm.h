@@ -17,6 +17,7 @@ typedef struct clmoe__gemm_spec {
     uint32_t x_format;
     uint32_t y_format;
     int x_is_operand; /* 1: the input is another GEMM's y with y_is_operand; 0: rows */
+    int x_is_apart;   /* 1: y never overlaps x, so a row that needs no gathering may be read while y is written */
     int y_is_operand; /* 1: write y as the input of the next GEMM, to which it hands over */
     const clmoe__matrix *next; /* its matrix */
     uint32_t slots;   /* as in clmoe_grouped_gemm_desc */

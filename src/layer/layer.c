@@ -71,6 +71,7 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
                              .tile_rows = tile_rows,
                              .x_format = x_format,
                              .y_format = CLMOE_F32,
+                             .x_is_apart = 1,
                              .y_is_operand = hands_over,
                              .next = &ffn->down,
                              .slots = slots,
@@ -92,7 +93,7 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
 static clmoe_status create_dense(clmoe_layer *layer, const clmoe__matrix *matrix, const clmoe__gemm_choice *choice,
                                  uint32_t x_format, const char *stage, clmoe__gemm *gemm, clmoe_error *error) {
     const clmoe__gemm_spec spec = {
-        .matrix = matrix, .choice = choice, .x_format = x_format, .y_format = CLMOE_F32, .stage = stage};
+        .matrix = matrix, .choice = choice, .x_format = x_format, .y_format = CLMOE_F32, .x_is_apart = 1, .stage = stage};
     return clmoe__gemm_create(layer->context, &spec, gemm, error);
 }
 
