@@ -5,7 +5,7 @@
  * row tiles over it, so a panel is read from memory once; it is prefetched ahead of use. Each sum has one order over k
  * whatever the tile's height, so a row's bits do not depend on its neighbours.
  *
- *   global id 0   panel
+ *   global id 0   panel; where int8 rows are handed over (y_int8.clh), RUN_PANELS of them
  *   global id 1   n-th expert that has rows (without a plan: 0)
  *   global id 2   chunk of the group's tiles (with a plan: 0)
  *
@@ -118,6 +118,7 @@ inline void finish(real *sum, const float *scale, __global const float *bias) {
 #endif
 }
 
+#ifndef ROUND_VECTORS
 /* Stores row i of a tile of `rows` rows that starts at first_row. */
 inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
                       uint features_out) {
@@ -134,6 +135,7 @@ inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong fi
         store_columns(row + LANES, sum[1], column + LANES, features_out);
 #endif
 }
+#endif
 
 /* What all tiles of a work-group share. */
 typedef struct job {

@@ -98,8 +98,7 @@ void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm) {
 int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice *first_choice,
                            const clmoe__matrix *second, const clmoe__gemm_choice *second_choice) {
     if (first_choice->variant->macro != second_choice->variant->macro) return 0;
-    return first_choice->variant->macro == CLMOE__MACRO_GPU ||
-           first->arithmetic == second->arithmetic;
+    return first_choice->variant->macro == CLMOE__MACRO_GPU || first->arithmetic == second->arithmetic;
 }
 
 int clmoe__gemm_gathers(const clmoe__gemm *gemm) { return is_cpu_macro(gemm) && !gemm->x_is_operand; }

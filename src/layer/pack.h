@@ -1,4 +1,4 @@
-/* The inside of packing: where an expert's matrix and scales are, and the two ways to pack a part.
+/* The inside of packing: where an expert's matrix and scales are, and the three ways to pack a part.
  *
  *   pack.c          chooses the way, packs the biases
  *   pack_source.c   from a tensor's description to one expert's places
@@ -7,7 +7,7 @@
  *   pack_blocks.c   rows of blocks, kept or decoded, and rows that are quantised first, on any device, by
  *                   cl/quantize.cl and cl/pack_blocks.cl
  *
- * The first two give the same bits. */
+ * pack_any.c and pack_rows.c give the same bits. */
 #ifndef CLMOE_LAYER_PACK_H
 #define CLMOE_LAYER_PACK_H
 
