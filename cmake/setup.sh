@@ -4,6 +4,8 @@
 #   sh cmake/setup.sh build    install what is missing, configure, build: build/lib, build/bin
 #   sh cmake/setup.sh bench    the same, then measure a layer on this machine's OpenCL device
 #   sh cmake/setup.sh test     the same, then every test, among them builds with clang, sanitizers and cross compilers
+#   sh cmake/setup.sh conformance    only the kernel tests that run on other devices: Intel's OpenCL runtime for CPUs, rusticl,
+#                              oclgrind, sub-devices, narrow vectors (tests/conformance.cmake)
 #
 # Where there is no apt-get, the programs must be there already.
 set -eu
@@ -12,8 +14,12 @@ cd "$(dirname "$0")/.."
 # pocl-opencl-icd is the OpenCL device that every machine has: its CPU.
 build_packages="gcc libc6-dev cmake ninja-build ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libcjson-dev
     libjansson-dev"
-test_packages="$build_packages libcmocka-dev clang libclang-rt-dev g++ binutils pkg-config util-linux
+# gnuplot draws the pictures of clmoe-bench report.
+bench_packages="$build_packages gnuplot-nox"
+test_packages="$bench_packages libcmocka-dev python3-jsonschema clang libclang-rt-dev g++ binutils pkg-config util-linux
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64"
+# clmoe-bench variants compares with it; everything else does without.
+optional_bench_packages="libclblast-dev"
 # Not every release has these; the tests that need them say that they were skipped.
 optional_test_packages="oclgrind"
 
@@ -73,25 +79,40 @@ build() {
     cmake --build --preset release
 }
 
+# Other OpenCL drivers for the kernel tests; apt-get has its lists when this is called.
+drivers=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clmoe-conformance
+prepare_drivers() {
+    install "$(sh cmake/conformance.sh --packages | tr '\n' ' ')" ""
+    sh cmake/conformance.sh "$drivers"
+}
+
 case "${1-}" in
     build)
-        install "$build_packages" ""
+        install "$build_packages" "$optional_bench_packages"
         build
         say "built: build/lib (libraries), build/bin (tools)"
         ;;
     bench)
-        install "$build_packages" ""
+        install "$bench_packages" "$optional_bench_packages"
         build
         build/bin/clmoe-bench layer --model olmoe --tokens 1,8,64,512 --weights f32,bf16,f16
         ;;
     test)
-        install "$test_packages" "$optional_test_packages"
-        build -DCLMOE_WERROR=ON -DCLMOE_BUILD_TESTS=ON -DCLMOE_BUILD_BENCH=ON -DCLMOE_TEST_PACKAGE=ON
+        install "$test_packages" "$optional_bench_packages $optional_test_packages"
+        prepare_drivers
+        build -DCLMOE_WERROR=ON -DCLMOE_BUILD_TESTS=ON -DCLMOE_BUILD_BENCH=ON -DCLMOE_TEST_PACKAGE=ON \
+            -DCLMOE_CONFORMANCE="$drivers"
         # Two at a time: most tests wait for one compiler thread of the OpenCL driver.
         ctest --test-dir build --output-on-failure --no-label-summary -j 2
         ;;
+    conformance)
+        install "$build_packages libcmocka-dev python3-venv" "$optional_test_packages"
+        prepare_drivers
+        build -DCLMOE_BUILD_TESTS=ON -DCLMOE_CONFORMANCE="$drivers"
+        ctest --test-dir build --output-on-failure --no-label-summary -L conformance -j 2
+        ;;
     *)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        sed -n '2,10s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
 esac

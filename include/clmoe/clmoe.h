@@ -97,9 +97,15 @@ typedef struct clmoe_error {
 
 /* How numbers are stored. 4 to 6 occur in the sources of weights only and are decoded when packed.
  *
- * From 16 on: block formats, whose values lie along k in blocks with scales of their own, the bytes of a block exactly as
- * ggml and GGUF files have them. in_features must be a multiple of the values a block holds (32; NVFP4 64; the K formats,
- * IQ4_XS and the TQ formats 256). Those from 32 on are sources only: they are decoded when packed. */
+ * From 16 on: block formats, whose values lie along k in blocks with scales of their own. in_features must be a
+ * multiple of the values a block holds (32; NVFP4 64; the K formats, IQ4_XS and the TQ formats 256; those named G
+ * their number). The bytes of a block up to 36 are exactly as ggml and GGUF files have them. 32 to 36 are sources
+ * only: they are decoded when packed.
+ *
+ * From 40 on: groups of integers, as GPTQ, AWQ and compressed-tensors checkpoints have them (clmoe_groups), value =
+ * scale * (code - zero) with unsigned codes. U has a zero point for each group, S none: zero is 8 (S4) or 128 (S8). A
+ * block is the group's codes, of 4 bits the first in the lower half of a byte; the scale, f16; of U the zero point,
+ * one byte. */
 typedef enum clmoe_format {
     CLMOE_FORMAT_NONE = 0,
     CLMOE_F32 = 1,
@@ -123,7 +129,23 @@ typedef enum clmoe_format {
     CLMOE_Q3_K = 33,
     CLMOE_IQ4_XS = 34,
     CLMOE_TQ1_0 = 35,
-    CLMOE_TQ2_0 = 36
+    CLMOE_TQ2_0 = 36,
+    CLMOE_U4_G32 = 40,
+    CLMOE_U4_G64 = 41,
+    CLMOE_U4_G128 = 42,
+    CLMOE_U4_G256 = 43,
+    CLMOE_S4_G32 = 44,
+    CLMOE_S4_G64 = 45,
+    CLMOE_S4_G128 = 46,
+    CLMOE_S4_G256 = 47,
+    CLMOE_U8_G32 = 48,
+    CLMOE_U8_G64 = 49,
+    CLMOE_U8_G128 = 50,
+    CLMOE_U8_G256 = 51,
+    CLMOE_S8_G32 = 52,
+    CLMOE_S8_G64 = 53,
+    CLMOE_S8_G128 = 54,
+    CLMOE_S8_G256 = 55
 } clmoe_format;
 
 /* What the products of the experts are computed from. Sums of f32 are f32.
@@ -134,8 +156,8 @@ typedef enum clmoe_format {
  *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k.
  *   AUTO  BF16 for bf16 weights where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
  *         dot products of bytes; else F32.
- * Normalised mean squared errors, measured against exact products of the weights as they are kept: of a product F32 1e-13,
- * BF16 3e-6, INT8 3e-5; of a layer's output F32 3e-12, BF16 2e-6 to 2e-5, INT8 7e-5 to 2e-4. */
+ * Normalised mean squared errors, measured against exact products of the weights as they are kept: of a product F32
+ * 1e-13, BF16 3e-6, INT8 3e-5; of a layer's output F32 3e-12, BF16 2e-6 to 2e-5, INT8 7e-5 to 2e-4. */
 typedef enum clmoe_arithmetic {
     CLMOE_ARITHMETIC_AUTO = 0,
     CLMOE_ARITHMETIC_F32 = 1,
@@ -197,8 +219,26 @@ typedef struct clmoe_context_desc {
     uint64_t max_alloc_bytes;     /* largest single buffer */
     uint64_t max_local_bytes;     /* local memory of a work-group */
     uint32_t max_work_group_size; /* work-items in a work-group */
-    uint32_t vector_width;        /* f32 lanes of explicit vectors: 4, 8 or 16 */
+    uint32_t vector_width;        /* f32 lanes of explicit vectors: 4, 8 or 16; 0 = CLMOE_VECTOR_WIDTH, else the device's */
     uint64_t max_workspace_bytes; /* arena of one workspace; a larger forward is done in passes */
+    /* Names of variants to try before all others, in the library's order, added to those in CLMOE_PREFER. */
+    const char *prefer;
+    /* The cache of compiled kernels, explained below. */
+    uint32_t cache;           /* clmoe_cache_mode; AUTO: as the environment variable CLMOE_CACHE says (auto, off, always) */
+    uint32_t keep_for_pack;   /* 1: keep every entry in memory too, for clmoe_context_write_pack */
+    const char *cache_dir;    /* its folder. NULL: CLMOE_CACHE_DIR, else this user's: $XDG_CACHE_HOME/clmoe or
+                               * ~/.cache/clmoe, on Windows %LOCALAPPDATA%\clmoe\cache */
+    uint64_t cache_max_bytes; /* of the folder; 0 = 256 MiB */
+    /* The application's own store in place of the folder, if one of the two is set. Keys and values are plain bytes;
+     * keys have 32, values up to some MiB. Both are called by any thread that creates objects of the context, several
+     * at once, never by a forward; they must not call the library.
+     *   get   returns the size of the key's value, 0 = there is none, and copies it to `value` if it is not larger than
+     *         `capacity`; called with capacity 0 first. NULL: nothing is ever found
+     *   put   keeps a copy of the value, replacing an older one; returns 1, or 0 if it cannot, after which it is not called
+     *         again. NULL: nothing is kept */
+    size_t (*cache_get)(void *user, const void *key, size_t key_bytes, void *value, size_t capacity);
+    int (*cache_put)(void *user, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
+    void *cache_user;
 } clmoe_context_desc;
 
 CLMOE_API void clmoe_context_desc_default(clmoe_context_desc *desc, size_t struct_size);
@@ -223,6 +263,50 @@ typedef struct clmoe_memory_stats {
 } clmoe_memory_stats;
 
 CLMOE_API clmoe_status clmoe_context_memory(const clmoe_context *context, clmoe_memory_stats *stats, clmoe_error *error);
+
+/* The cache. Compiled kernels and the verdicts of self-tests are kept between processes, each under a key made of all
+ * that it depends on: source with its includes, options, library version, names and versions of platform, device and
+ * driver. Binaries are taken when an object's creation has launched its kernels once, never during a forward. Entries
+ * that are corrupt, cut short or foreign, or that the driver refuses, are made again and replaced. A cache that cannot
+ * be read or written never fails a call: the log says it, the statistics count it.
+ *
+ * The folder may be used by any number of processes at once: files appear whole or not at all, and the entries that
+ * were not used for longest are removed where it outgrows its limit. A driver loads as code what it finds there: only
+ * users who may run code as this one should be able to write to it. */
+typedef enum clmoe_cache_mode {
+    CLMOE_CACHE_AUTO = 0,  /* binaries are read everywhere, taken where that is cheap: not on POCL, which compiles again for
+                            * it (and keeps programs itself, to start less quickly from) */
+    CLMOE_CACHE_OFF = 1,   /* nothing is read or written, packs included */
+    CLMOE_CACHE_ALWAYS = 2 /* binaries are taken everywhere */
+} clmoe_cache_mode;
+
+/* What a context's cache did since creation. An entry is a program or a verdict. */
+typedef struct clmoe_cache_stats {
+    size_t struct_size;
+    uint64_t hits;      /* entries found and sound */
+    uint64_t pack_hits; /* of those, in packs */
+    uint64_t misses;    /* entries looked for in vain */
+    uint64_t stores;    /* entries written */
+    uint64_t rejected;  /* entries found that were corrupt, foreign or refused by the driver */
+    uint64_t evicted;   /* entries removed to keep the folder within its limit */
+    uint64_t failures;  /* entries that could not be taken from the driver or written */
+    uint64_t bytes_read, bytes_written;
+} clmoe_cache_stats;
+
+CLMOE_API clmoe_status clmoe_context_cache(const clmoe_context *context, clmoe_cache_stats *stats, clmoe_error *error);
+
+/* A pack holds entries for one device and driver in one file, read-only, for an application to ship: where it fits,
+ * the first start compiles nothing. Packs are looked into before the cache, the newest first. `clmoe-bench prebuild`
+ * writes them, or a program of one's own: create a context with keep_for_pack, create the layers that will be needed,
+ * write the pack.
+ *
+ * Adds a pack; the file must stay as it is until the context is destroyed. Errors: INVALID_FILE (missing, no pack,
+ * damaged), UNSUPPORTED (made for another device, driver or library version: the message names both; or the cache is
+ * off). After an error the context is as good as before: an application may try each pack it has. */
+CLMOE_API clmoe_status clmoe_context_add_pack(clmoe_context *context, const char *path, clmoe_error *error);
+/* Writes what the context has built or loaded so far. The file appears whole or not at all. Errors: INVALID_ARGUMENT
+ * (the context was made without keep_for_pack), UNSUPPORTED (the cache is off), INVALID_FILE (cannot be written). */
+CLMOE_API clmoe_status clmoe_context_write_pack(const clmoe_context *context, const char *path, clmoe_error *error);
 
 /* Text about the device: names, driver, limits in use, variants and why better ones were refused. Writes at most
  * capacity bytes with a terminating 0 and stores the full length without it in *length (may be NULL); capacity 0 with
@@ -366,6 +450,36 @@ typedef struct clmoe_scales {
     const clmoe_buffer *buffer_list; /* one an expert */
 } clmoe_scales;
 
+/* One tensor for every expert. Exactly one of the sources is set; none = absent. */
+typedef struct clmoe_pieces {
+    const void *host;                /* all experts, one behind the other */
+    const void *const *host_list;    /* one pointer an expert */
+    clmoe_buffer buffer;             /* device memory, one expert behind the other */
+    const clmoe_buffer *buffer_list; /* one an expert */
+} clmoe_pieces;
+
+/* How the codes of a matrix [N, K] lie in 32-bit words, 32 / bits to a word, the first in the lowest bits. */
+typedef enum clmoe_code_order {
+    CLMOE_CODES_GPTQ = 0, /* codes [K / w, N] of neighbouring k; scales [G, N]; zeros [G, N / w] of neighbouring columns */
+    CLMOE_CODES_AWQ = 1,  /* codes [K, N / w] of neighbouring columns, the even ones of a word first (0 2 4 6 1 3 5 7);
+                           * scales [G, N]; zeros [G, N / w] in the same order */
+    CLMOE_CODES_ROWS = 2  /* codes [N, K / w] of neighbouring k; scales [N, G]; zeros [ceil(N / w), G] of neighbouring rows
+                           * (compressed-tensors) */
+} clmoe_code_order;
+
+/* A matrix whose format is one of groups (CLMOE_U4_G32 ...), in tensors of its own for codes, scales and zero points,
+ * as checkpoints have them. The tensor's sources are the words of codes, without gaps; its layout and strides stay 0.
+ * G groups of group_size neighbouring k each, the last may be shorter; a group is one or several of the format's
+ * blocks, which repeat its scale. N and K must be multiples of the codes in a word where those share one. */
+typedef struct clmoe_groups {
+    uint32_t order;        /* clmoe_code_order */
+    uint32_t group_size;   /* k that share a scale, a multiple of the format's block; 0 = all of a row */
+    uint32_t scale_format; /* F16; F32 and BF16 are rounded to it (BF16 from 2^-17 on keeps all its bits) */
+    uint32_t zeros_less_1; /* 1: zero points are stored one less, words modulo 2^32, as GPTQ's first format has them */
+    clmoe_pieces scales;
+    clmoe_pieces zeros; /* given with the U formats, absent with the S formats */
+} clmoe_groups;
+
 /* A matrix or vector for every expert, on the host or in device memory. Exactly one of host, host_list, buffer and
  * buffer_list is set; none = the tensor is absent. Sources are read during the create call only. */
 typedef struct clmoe_tensor {
@@ -379,6 +493,7 @@ typedef struct clmoe_tensor {
     uint64_t expert_stride;          /* elements from one expert to the next; 0 = no gap */
     uint64_t row_stride;             /* elements from one stored row to the next; 0 = no gap */
     const clmoe_scales *scales;      /* NULL = none; for F8_E4M3 and F4_E2M1 in OUT_IN layout only */
+    const clmoe_groups *groups;      /* NULL = none; a matrix in a format of groups, in separate tensors */
     uint64_t reserved;
 } clmoe_tensor;
 
@@ -400,8 +515,8 @@ typedef struct clmoe_ffn {
     clmoe_tensor gate_bias; /* [I], optional */
     clmoe_tensor up_bias;   /* [I] or [2I], optional */
     clmoe_tensor down_bias; /* [H], optional */
-    /* [num_experts] each, in one place (host or buffer), optional: factors on the products with a matrix, before the bias
-     * (nvfp4 files have them). Separate gate and up: both or neither; merged: up_scale is of both halves. */
+    /* [num_experts] each, in one place (host or buffer), optional: factors on the products with a matrix, before the
+     * bias (nvfp4 files have them). Separate gate and up: both or neither; merged: up_scale is of both halves. */
     clmoe_tensor gate_scale, up_scale, down_scale;
     uint64_t reserved[8];   /* 0 */
 } clmoe_ffn;
@@ -409,12 +524,12 @@ typedef struct clmoe_ffn {
 typedef struct clmoe_weights_desc {
     size_t struct_size;
     uint32_t hidden_size; /* H */
-    /* clmoe_format in which matrices are kept (the router: always F32): F32, F16, BF16 or a block format up to NVFP4. F32, F16
-     * and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes ggml writes; no other conversion
-     * to a block format exists (UNSUPPORTED, as where in_features is no multiple of the block's values).
-     * Default, for each matrix: its source's format if that is a block format up to NVFP4, F16 for those beyond, F32 where gate
-     * and up differ in a block format; all others as experts.up, or as themselves where that has a block format, BF16 where
-     * that is a narrow one. */
+    /* clmoe_format in which matrices are kept (the router: always F32): F32, F16, BF16 or a block format that is no
+     * mere source. F32, F16 and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes
+     * ggml writes; no other conversion to a block format exists (UNSUPPORTED, as where in_features is no multiple of
+     * the block's values). Default, for each matrix: its source's format if that is a block format, F16 for those that
+     * are mere sources, F32 where gate and up differ in a block format; all others as experts.up, or as themselves
+     * where that has a block format, BF16 where that is a narrow one. */
     uint32_t format;
     uint32_t arithmetic;  /* clmoe_arithmetic; the experts' formats must allow it, shared and latent matrices that do not are
                            * computed in F32 */

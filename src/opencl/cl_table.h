@@ -27,8 +27,10 @@
     X(clReleaseMemObject)        \
     X(clSetMemObjectDestructorCallback) \
     X(clCreateProgramWithSource) \
+    X(clCreateProgramWithBinary) \
     X(clBuildProgram)            \
     X(clGetProgramBuildInfo)     \
+    X(clGetProgramInfo)          \
     X(clReleaseProgram)          \
     X(clCreateKernel)            \
     X(clReleaseKernel)           \

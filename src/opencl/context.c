@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
 #include "pool.h"
+#include "private_run.h"
 #include "program.h"
 #include "workspace.h"
 
@@ -33,15 +35,22 @@ static char *copy_text(const char *text) {
     return copy;
 }
 
-/* CLMOE_DISABLE and the description's list as one list; kernel_dir from the description or the environment. */
-static clmoe_status take_texts(clmoe_context *context, const clmoe_context_desc *desc, clmoe_error *error) {
-    const char *from_environment = clmoe__os_env("CLMOE_DISABLE");
+/* The environment's list and the description's as one, malloc'd. */
+static clmoe_status join_lists(const char *variable, const char *of_desc, char **list, clmoe_error *error) {
+    const char *from_environment = clmoe__os_env(variable);
     const char *first = from_environment != NULL ? from_environment : "";
-    const char *second = desc->disable != NULL ? desc->disable : "";
+    const char *second = of_desc != NULL ? of_desc : "";
     const size_t bytes = strlen(first) + strlen(second) + 2;
-    context->disable = malloc(bytes);
-    if (context->disable == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a context");
-    (void)snprintf(context->disable, bytes, "%s%s%s", first, first[0] != '\0' && second[0] != '\0' ? "," : "", second);
+    *list = malloc(bytes);
+    if (*list == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a context");
+    (void)snprintf(*list, bytes, "%s%s%s", first, first[0] != '\0' && second[0] != '\0' ? "," : "", second);
+    return CLMOE_OK;
+}
+
+/* The lists of variants; kernel_dir from the description or the environment. */
+static clmoe_status take_texts(clmoe_context *context, const clmoe_context_desc *desc, clmoe_error *error) {
+    TRY(join_lists("CLMOE_DISABLE", desc->disable, &context->disable, error));
+    TRY(join_lists("CLMOE_PREFER", desc->prefer, &context->prefer, error));
 
     const char *dir = desc->kernel_dir;
     if (dir == NULL || dir[0] == '\0') dir = clmoe__os_env("CLMOE_KERNEL_DIR");
@@ -125,6 +134,7 @@ static clmoe_status open_context(clmoe_context *context, const clmoe_context_des
     TRY(clmoe__cl_load(&context->cl, desc, error));
     TRY(open_device(context, desc, error));
     TRY(open_opencl(context, desc, error));
+    TRY(clmoe__cache_open(context, desc, error));
     return clmoe__pool_create(context, error);
 }
 
@@ -132,13 +142,16 @@ static clmoe_status open_context(clmoe_context *context, const clmoe_context_des
 static void close_context(clmoe_context *context) {
     if (context->free_verdicts != NULL) context->free_verdicts(context->verdicts);
     if (context->workspaces != NULL) clmoe__workspaces_destroy(context);
+    clmoe__private_queues_destroy(context);
     clmoe__programs_destroy(context);
+    clmoe__cache_close(context);
     if (context->pool != NULL) clmoe__pool_destroy(context);
     if (context->opencl != NULL) (void)context->cl.clReleaseContext(context->opencl);
     if (context->device.id != NULL) (void)context->cl.clReleaseDevice(context->device.id);
     if (context->mutex != NULL) clmoe__mutex_destroy(context->mutex);
     free(context->kernel_dir);
     free(context->disable);
+    free(context->prefer);
     free(context);
 }
 

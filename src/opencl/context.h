@@ -9,6 +9,8 @@
 
 struct clmoe__program;
 struct clmoe__pool;
+struct clmoe__cache;
+struct clmoe__private_queue;
 
 struct clmoe_context {
     clmoe__counter references;
@@ -19,6 +21,8 @@ struct clmoe_context {
     clmoe__mutex *mutex; /* guards programs, workspaces, verdicts */
     struct clmoe__program *programs; /* cache by (file, options) */
     struct clmoe__pool *pool;
+    struct clmoe__cache *cache;                  /* programs and verdicts of earlier processes */
+    struct clmoe__private_queue *private_queues; /* those no private run uses at the moment */
     struct clmoe_workspace *workspaces; /* the context's own, one a queue */
     void *verdicts;                     /* src/select's: which variants passed their self-test here */
     void (*free_verdicts)(void *verdicts);
@@ -26,6 +30,7 @@ struct clmoe_context {
     size_t (*describe_verdicts)(const clmoe_context *context, char *text, size_t capacity);
     char *kernel_dir; /* NULL: embedded kernels */
     char *disable;    /* "a,b": CLMOE_DISABLE and the description's, joined; never NULL */
+    char *prefer;     /* the same of CLMOE_PREFER */
     void (*log)(void *user, const char *line);
     void *log_user;
 };

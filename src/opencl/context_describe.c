@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "context.h"
+#include "cache.h"
 
 /* The caller's text, and how long it would be if it all fitted. */
 typedef struct description {
@@ -37,9 +37,11 @@ static void describe_device(description *d, const clmoe__device *device) {
     line(d, "largest buffer: %llu bytes\n", (unsigned long long)device->max_alloc_bytes);
     line(d, "largest workspace: %llu bytes\n", (unsigned long long)device->max_workspace_bytes);
     line(d, "fp16: %s\n", device->fp16 ? "yes" : "no");
+    line(d, "integer dot products: %s\n", device->integer_dot ? "yes" : "no");
     if (device->is_this_host) {
-        line(d, "cpu features:%s%s%s%s\n", device->avx2_fma ? " avx2_fma" : "", device->avx512f ? " avx512f" : "",
-             device->avx512_bf16 ? " avx512_bf16" : "", device->avx512_vnni ? " avx512_vnni" : "");
+        line(d, "cpu features:%s%s%s%s%s\n", device->avx2_fma ? " avx2_fma" : "", device->avx_vnni ? " avx_vnni" : "",
+             device->avx512f ? " avx512f" : "", device->avx512_bf16 ? " avx512_bf16" : "",
+             device->avx512_vnni ? " avx512_vnni" : "");
     }
 }
 
@@ -51,6 +53,8 @@ clmoe_status clmoe_context_describe(const clmoe_context *context, char *text, si
     describe_device(&d, &context->device);
     line(&d, "kernels: %s\n", context->kernel_dir != NULL ? context->kernel_dir : "embedded");
     if (context->disable[0] != '\0') line(&d, "disabled: %s\n", context->disable);
+    const size_t left = d.length < capacity ? capacity - d.length : 0;
+    d.length += clmoe__cache_describe(context, left > 0 ? text + d.length : NULL, left);
     if (context->describe_verdicts != NULL) {
         const size_t room = d.length < capacity ? capacity - d.length : 0;
         d.length += context->describe_verdicts(context, room > 0 ? text + d.length : NULL, room);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_dot.h"
+#include "device_matrix.h"
 #include "info.h"
 #include "os/error.h"
 #include "os/os.h"
@@ -74,15 +76,23 @@ static cl_int read_texts(const clmoe__cl *cl, cl_platform_id platform, clmoe__de
     if (code == CL_SUCCESS) {
         code = clmoe__platform_text(cl, platform, CL_PLATFORM_NAME, d->platform, sizeof d->platform);
     }
+    if (code == CL_SUCCESS) {
+        code = clmoe__platform_text(cl, platform, CL_PLATFORM_VERSION, d->platform_version, sizeof d->platform_version);
+    }
     if (code == CL_SUCCESS) code = clmoe__device_extension(cl, d->id, "cl_khr_fp16", &d->fp16);
+    if (code == CL_SUCCESS) {
+        code = clmoe__device_extension(cl, d->id, "cl_khr_integer_dot_product", &d->integer_dot);
+    }
     return code;
 }
 
 /* Whether kernels run on this process's own CPU. A simulator claims to be every type of device at once (oclgrind), and
- * POCL can show the CPU of another machine, calling it remote. */
+ * POCL can show the CPU of another machine, calling it remote. Mesa's llvmpipe is no CPU either as far as kernels are concerned:
+ * they get there through SPIR-V, and the translator dies of inline assembly. */
 static int runs_here(const clmoe__device *d, cl_device_type type) {
     const cl_device_type others = CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM;
     if ((type & CL_DEVICE_TYPE_CPU) == 0 || (type & others) != 0 || !d->host_unified) return 0;
+    if (strncmp(d->name, "llvmpipe", 8) == 0) return 0;
     return strstr(d->name, "remote") == NULL && strstr(d->device_version, "remote") == NULL;
 }
 
@@ -104,6 +114,7 @@ static void derive(const raw_facts *raw, clmoe__device *d) {
         clmoe__cpu cpu;
         clmoe__os_cpu(&cpu);
         d->avx2_fma = cpu.avx2_fma;
+        d->avx_vnni = cpu.avx_vnni;
         d->avx512f = cpu.avx512f;
         d->avx512_bf16 = cpu.avx512_bf16;
         d->avx512_vnni = cpu.avx512_vnni;
@@ -130,6 +141,23 @@ static clmoe_status lower(uint64_t *limit, uint64_t wanted, const char *name, cl
     return CLMOE_OK;
 }
 
+/* 0: what CLMOE_VECTOR_WIDTH says. */
+static clmoe_status lower_width(uint32_t width, clmoe__device *d, clmoe_error *error) {
+    const char *text = clmoe__os_env("CLMOE_VECTOR_WIDTH");
+    const char *name = "vector_width";
+    if (width == 0 && text != NULL && text[0] != '\0') {
+        char *end = NULL;
+        const unsigned long value = strtoul(text, &end, 10);
+        name = "CLMOE_VECTOR_WIDTH";
+        width = *end == '\0' && value <= 16 ? (uint32_t)value : UINT32_MAX;
+        REQUIRE(width != UINT32_MAX, error, name, "%s is \"%s\", expected 4, 8 or 16", name, text);
+    }
+    REQUIRE(width == 0 || ((width == 4 || width == 8 || width == 16) && width <= d->vector_width), error, name,
+            "%s is %u, expected 0, 4, 8 or 16 and at most the device's %u", name, width, d->vector_width);
+    if (width != 0) d->vector_width = width;
+    return CLMOE_OK;
+}
+
 static clmoe_status apply_limits(const clmoe_context_desc *desc, clmoe__device *d, clmoe_error *error) {
     uint64_t group = d->max_work_group_size;
     TRY(lower(&d->max_alloc_bytes, desc->max_alloc_bytes, "max_alloc_bytes", error));
@@ -140,12 +168,7 @@ static clmoe_status apply_limits(const clmoe_context_desc *desc, clmoe__device *
     d->max_workspace_bytes = d->max_alloc_bytes; /* an arena is one buffer */
     TRY(lower(&d->max_workspace_bytes, desc->max_workspace_bytes, "max_workspace_bytes", error));
 
-    const uint32_t width = desc->vector_width;
-    REQUIRE(width == 0 || ((width == 4 || width == 8 || width == 16) && width <= d->vector_width), error,
-            "vector_width", "vector_width is %u, expected 0, 4, 8 or 16 and at most the device's %u", width,
-            d->vector_width);
-    if (width != 0) d->vector_width = width;
-    return CLMOE_OK;
+    return lower_width(desc->vector_width, d, error);
 }
 
 clmoe_status clmoe__device_query(const clmoe__cl *cl, cl_device_id id, const clmoe_context_desc *desc,
@@ -159,6 +182,9 @@ clmoe_status clmoe__device_query(const clmoe__cl *cl, cl_device_id id, const clm
     if (code == CL_SUCCESS) code = read_texts(cl, raw.platform, &d);
     if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetDeviceInfo");
     derive(&raw, &d);
+    code = clmoe__device_matrix_units(cl, &d);
+    if (code == CL_SUCCESS) code = clmoe__device_dots(cl, &d);
+    if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetDeviceInfo");
     TRY(check_usable(&d, &raw, error));
     TRY(apply_limits(desc, &d, error));
     *device = d;

@@ -14,4 +14,7 @@ typedef struct clmoe__embedded {
 extern const clmoe__embedded clmoe__embedded_kernels[]; /* ordered by name */
 extern const size_t clmoe__embedded_count;
 
+/* SHA-256 of all sources of the library, kernels included, in digits; made by cmake/source_hash.cmake. */
+extern const char clmoe__source_hash[];
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "pool.h"
 
+#include <clmoe/clmoe_stages.h>
 #include <stdlib.h>
 
 #include "os/size.h"
@@ -133,7 +134,7 @@ static spare *take_spare(clmoe_context *context, uint64_t bytes) {
 }
 
 /* Rounded so that requests of nearly the same size can share a block. */
-static uint64_t block_size(const clmoe_context *context, uint64_t bytes) {
+uint64_t clmoe__pool_block_bytes(const clmoe_context *context, uint64_t bytes) {
     const uint64_t rounded = clmoe__round_up(clmoe__max(bytes, 1), bytes < 65536 ? 256 : 4096);
     return clmoe__max(bytes, clmoe__min(rounded, context->device.max_alloc_bytes));
 }
@@ -173,7 +174,7 @@ clmoe_status clmoe__pool_alloc(clmoe_context *context, uint64_t bytes, clmoe__bl
                            "a buffer of %llu bytes exceeds the largest allowed, %llu bytes (max_alloc_bytes)",
                            (unsigned long long)bytes, (unsigned long long)context->device.max_alloc_bytes);
     }
-    const uint64_t size = block_size(context, bytes);
+    const uint64_t size = clmoe__pool_block_bytes(context, bytes);
     clmoe_status status = CLMOE_OK;
     clmoe__mutex_lock(pool->mutex);
     pool->stats.requests++;
@@ -259,6 +260,15 @@ void clmoe__pool_destroy(clmoe_context *context) {
     clmoe__mutex_destroy(pool->mutex);
     free(pool);
     context->pool = NULL;
+}
+
+clmoe_status clmoe_context_trim(clmoe_context *context, clmoe_error *error) {
+    REQUIRE(context != NULL, error, "context", "context is NULL");
+    struct clmoe__pool *pool = context->pool;
+    clmoe__mutex_lock(pool->mutex);
+    while (pool->spares != NULL) release_spare(context, unlink_spare(pool, &pool->spares));
+    clmoe__mutex_unlock(pool->mutex);
+    return CLMOE_OK;
 }
 
 clmoe_status clmoe_context_memory(const clmoe_context *context, clmoe_memory_stats *stats, clmoe_error *error) {

@@ -14,6 +14,8 @@ typedef struct clmoe__block {
  * size and the limit if it exceeds device.max_alloc_bytes. On a CPU device of this host, blocks of 4 MiB and more lie in huge
  * pages lent to OpenCL, freed by the cl_mem's destructor callback only. */
 clmoe_status clmoe__pool_alloc(clmoe_context *context, uint64_t bytes, clmoe__block *block, clmoe_error *error);
+/* Bytes of the new block that a request gets; one that is reused may be larger by a quarter. */
+uint64_t clmoe__pool_block_bytes(const clmoe_context *context, uint64_t bytes);
 /* Gives a block back and clears it. `after` (may be NULL, retained): the block is reused only when it is complete. */
 void clmoe__pool_free(clmoe_context *context, clmoe__block *block, cl_event after);
 /* Releases the block to OpenCL at once instead of keeping it, for weights. */

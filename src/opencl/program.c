@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binary.h"
+#include "cache.h"
 #include "source.h"
 
 #define UNUSED_MAX 32 /* built programs that are kept although no kernel refers to them */
@@ -24,6 +26,9 @@ struct clmoe__program {
     clmoe__program *next;
     int64_t references; /* clmoe__kernels, and requests under way */
     char *file, *options;
+    clmoe__key key; /* in the cache */
+    int is_unsaved; /* built from source with a key, and not yet in the cache */
+    int is_launched;
     clmoe__mutex *mutex; /* guards what follows */
     cl_program opencl;   /* NULL until built */
     known_kernel *kernels;
@@ -139,12 +144,17 @@ static void add_build_log(clmoe_context *context, cl_program opencl, clmoe_error
     free(log);
 }
 
+#define COMPILER_OPTIONS "-cl-std=CL1.2 "
+
+/* What the compiler is given beside the source. */
+static void full_options(const clmoe__program *program, char *text, size_t capacity) {
+    (void)snprintf(text, capacity, COMPILER_OPTIONS "%s", program->options);
+}
+
 /* Builds the source for the context's device. */
 static clmoe_status compile(clmoe_context *context, const clmoe__program *program, const char *text, size_t length,
-                            cl_program *built, clmoe_error *error) {
+                            const char *options, cl_program *built, clmoe_error *error) {
     const clmoe__cl *cl = &context->cl;
-    char options[sizeof(((clmoe__options *)0)->text) + 32];
-    (void)snprintf(options, sizeof options, "-cl-std=CL1.2 %s", program->options);
     cl_int code = CL_SUCCESS;
     cl_program opencl = cl->clCreateProgramWithSource(context->opencl, 1, &text, &length, &code);
     if (opencl == NULL) return clmoe__fail_cl(error, code, "clCreateProgramWithSource");
@@ -161,20 +171,61 @@ static clmoe_status compile(clmoe_context *context, const clmoe__program *progra
     return CLMOE_OK;
 }
 
+/* The program from the cache; NULL: it is not there, or of no use. */
+static cl_program load(clmoe_context *context, const clmoe__program *program, const char *options, const char *kernel) {
+    size_t bytes = 0;
+    unsigned char *binary = clmoe__cache_get(context, CLMOE__ENTRY_PROGRAM, &program->key, &bytes);
+    if (binary == NULL) return NULL;
+    cl_program opencl = clmoe__binary_load(context, binary, bytes, options, kernel);
+    free(binary);
+    if (opencl == NULL) clmoe__cache_reject(context, "is refused by the driver");
+    return opencl;
+}
+
+static void make_key(const clmoe_context *context, const char *text, const char *options, clmoe__key *key) {
+    clmoe__sha256 hash;
+    clmoe__key_begin(context, CLMOE__ENTRY_PROGRAM, &hash);
+    clmoe__key_text(&hash, options);
+    clmoe__key_text(&hash, text);
+    clmoe__key_end(&hash, key);
+}
+
+/* From the cache, else from the source. `kernel` is the one that is wanted. */
+static clmoe_status make(clmoe_context *context, clmoe__program *program, const char *text, size_t length,
+                         const char *kernel, cl_program *made, int *is_unsaved, clmoe_error *error) {
+    char options[sizeof(((clmoe__options *)0)->text) + sizeof COMPILER_OPTIONS];
+    const int writes = clmoe__cache_writes(context, CLMOE__ENTRY_PROGRAM);
+    full_options(program, options, sizeof options);
+    *made = NULL;
+    if (writes || clmoe__cache_reads(context)) {
+        make_key(context, text, options, &program->key);
+        *made = load(context, program, options, kernel);
+    }
+    if (*made != NULL) {
+        clmoe__log(context, "loaded cl/%s %s", program->file, program->options);
+        return CLMOE_OK;
+    }
+    TRY(compile(context, program, text, length, options, made, error));
+    *is_unsaved = writes;
+    clmoe__log(context, "built cl/%s %s", program->file, program->options);
+    return CLMOE_OK;
+}
+
 /* With the program's mutex locked. */
-static clmoe_status build_once(clmoe_context *context, clmoe__program *program, clmoe_error *error) {
+static clmoe_status build_once(clmoe_context *context, clmoe__program *program, const char *kernel, clmoe_error *error) {
     if (program->opencl != NULL) return CLMOE_OK;
     char *text = NULL;
     size_t length = 0;
-    cl_program built = NULL;
+    cl_program made = NULL;
+    int is_unsaved = 0;
     TRY(clmoe__source_read(context, program->file, &text, &length, error));
-    const clmoe_status status = compile(context, program, text, length, &built, error);
+    const clmoe_status status = make(context, program, text, length, kernel, &made, &is_unsaved, error);
     free(text);
     if (status != CLMOE_OK) return status;
-    clmoe__mutex_lock(context->mutex); /* unlink_surplus reads it */
-    program->opencl = built;
+    clmoe__mutex_lock(context->mutex); /* others look at it */
+    program->opencl = made;
+    program->is_unsaved = is_unsaved;
     clmoe__mutex_unlock(context->mutex);
-    clmoe__log(context, "built cl/%s %s", program->file, program->options);
     return CLMOE_OK;
 }
 
@@ -211,13 +262,17 @@ static clmoe_status find_kernel(clmoe_context *context, clmoe__program *program,
         }
     }
     TRY(check_kernel(context, program, name, error));
-    known_kernel *grown = realloc(program->kernels, (program->kernel_count + 1) * sizeof *grown);
-    if (grown == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for kernel \"%s\"", name);
-    program->kernels = grown;
     *id = (uint64_t)clmoe__counter_add(&context->next_id, 1);
-    grown[program->kernel_count].name = name;
-    grown[program->kernel_count].id = *id;
-    program->kernel_count++;
+    clmoe__mutex_lock(context->mutex); /* program_launched looks at them */
+    known_kernel *grown = realloc(program->kernels, (program->kernel_count + 1) * sizeof *grown);
+    if (grown != NULL) {
+        program->kernels = grown;
+        grown[program->kernel_count].name = name;
+        grown[program->kernel_count].id = *id;
+        program->kernel_count++;
+    }
+    clmoe__mutex_unlock(context->mutex);
+    if (grown == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for kernel \"%s\"", name);
     return CLMOE_OK;
 }
 
@@ -233,7 +288,7 @@ clmoe_status clmoe__kernel_create(clmoe_context *context, const char *file, cons
     if (program == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for cl/%s", file);
     uint64_t id = 0;
     clmoe__mutex_lock(program->mutex);
-    clmoe_status status = build_once(context, program, error);
+    clmoe_status status = build_once(context, program, name, error);
     if (status == CLMOE_OK) status = find_kernel(context, program, name, &id, error);
     clmoe__mutex_unlock(program->mutex);
     if (status != CLMOE_OK) {
@@ -261,5 +316,46 @@ void clmoe__programs_destroy(clmoe_context *context) {
         clmoe__program *program = context->programs;
         context->programs = program->next;
         free_program(context, program);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- the cache */
+
+static int has_id(const clmoe__program *program, uint64_t id) {
+    for (size_t i = 0; i < program->kernel_count; i++)
+        if (program->kernels[i].id == id) return 1;
+    return 0;
+}
+
+void clmoe__program_launched(clmoe_context *context, uint64_t id) {
+    clmoe__mutex_lock(context->mutex);
+    for (clmoe__program *program = context->programs; program != NULL; program = program->next)
+        if (program->is_unsaved && !program->is_launched) program->is_launched = has_id(program, id);
+    clmoe__mutex_unlock(context->mutex);
+}
+
+/* A program that is to be saved, with one more reference, and from here on regarded as saved; NULL: no more. */
+static clmoe__program *take_unsaved(clmoe_context *context) {
+    clmoe__mutex_lock(context->mutex);
+    clmoe__program *program = context->programs;
+    while (program != NULL && !(program->is_unsaved && program->is_launched)) program = program->next;
+    if (program != NULL) {
+        program->is_unsaved = 0;
+        program->references++;
+    }
+    clmoe__mutex_unlock(context->mutex);
+    return program;
+}
+
+void clmoe__programs_save(clmoe_context *context) {
+    clmoe__program *program;
+    while ((program = take_unsaved(context)) != NULL) {
+        size_t bytes = 0;
+        cl_int code = CL_SUCCESS;
+        unsigned char *binary = clmoe__binary_take(context, program->opencl, &bytes, &code);
+        if (binary != NULL) clmoe__cache_put(context, CLMOE__ENTRY_PROGRAM, &program->key, binary, bytes);
+        else clmoe__cache_untaken(context, program->file, code);
+        free(binary);
+        release(context, program);
     }
 }

@@ -1,5 +1,5 @@
-/* Kernel programs: finds the source (embedded, or in the context's kernel folder), builds it with options, keeps it in the
- * context by (file, options). */
+/* Kernel programs: finds the source (embedded, or in the context's kernel folder), builds it with options, keeps it in
+ * the context by (file, options). */
 #ifndef CLMOE_OPENCL_PROGRAM_H
 #define CLMOE_OPENCL_PROGRAM_H
 
@@ -32,6 +32,12 @@ clmoe_status clmoe__kernel_create(clmoe_context *context, const char *file, cons
 void clmoe__kernel_destroy(clmoe_context *context, clmoe__kernel *kernel);
 /* A new cl_kernel of it, for one workspace; NULL and OpenCL's code on failure. */
 cl_kernel clmoe__kernel_instance(clmoe_context *context, const clmoe__kernel *kernel, cl_int *code);
+
+/* Tells that the kernel with this id was launched and is through: its program's binary has all that the driver makes
+ * of it. */
+void clmoe__program_launched(clmoe_context *context, uint64_t id);
+/* Puts the programs of which that was told into the cache. */
+void clmoe__programs_save(clmoe_context *context);
 
 /* Frees what the context cached. */
 void clmoe__programs_destroy(clmoe_context *context);

@@ -211,8 +211,8 @@ static clmoe_status check_launch(const clmoe__run *run, cl_uint dimensions, cons
     return CLMOE_OK;
 }
 
-/* Room for one more launch, and its name. */
-static clmoe__launch *add_launch(clmoe__run *run) {
+/* Room for one more launch, its name and sizes. */
+static clmoe__launch *add_launch(clmoe__run *run, cl_uint dimensions, const size_t *global, const size_t *local) {
     clmoe_workspace *w = run->workspace;
     if (w->launch_count == w->launch_capacity) {
         const size_t capacity = w->launch_capacity == 0 ? 64 : 2 * w->launch_capacity;
@@ -226,7 +226,12 @@ static clmoe__launch *add_launch(clmoe__run *run) {
     }
     clmoe__launch *launch = &w->launches[w->launch_count];
     launch->stage = run->stage != NULL ? run->stage : run->kernel->stage;
+    launch->kernel = run->kernel->name;
     launch->event = NULL;
+    for (cl_uint i = 0; i < 3; i++) {
+        launch->global[i] = i < dimensions ? global[i] : 1;
+        launch->local[i] = i < dimensions ? local[i] : 1;
+    }
     return launch;
 }
 
@@ -237,7 +242,7 @@ static void enqueue_kernel(clmoe__run *run, cl_uint dimensions, const size_t *gl
     cl_uint count = 0;
     const cl_event *list = NULL;
     cl_event event = NULL;
-    clmoe__launch *launch = add_launch(run);
+    clmoe__launch *launch = add_launch(run, dimensions, global, local);
     next_waits(run, &count, &list);
     if (run->status != CLMOE_OK) return;
     const cl_int code = cl->clEnqueueNDRangeKernel(w->queue, run->cl_kernel, dimensions, NULL, global, local, count, list,

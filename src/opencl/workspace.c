@@ -222,16 +222,28 @@ static clmoe_status wait_for_last(clmoe_workspace *w, clmoe_error *error) {
     return code == CL_SUCCESS ? CLMOE_OK : clmoe__fail_cl(error, code, "clWaitForEvents");
 }
 
-static clmoe_status read_time(const clmoe_workspace *w, cl_event event, uint64_t *nanoseconds, clmoe_error *error) {
-    const clmoe__cl *cl = &w->context->cl;
-    cl_ulong start = 0, end = 0;
-    *nanoseconds = 0;
+static clmoe_status read_times(const clmoe_workspace *w, cl_event event, clmoe_launch_time *to, clmoe_error *error) {
+    const struct {
+        cl_profiling_info moment;
+        uint64_t *at;
+    } moments[] = {{CL_PROFILING_COMMAND_QUEUED, &to->queued},
+                   {CL_PROFILING_COMMAND_SUBMIT, &to->submitted},
+                   {CL_PROFILING_COMMAND_START, &to->started},
+                   {CL_PROFILING_COMMAND_END, &to->ended}};
     if (event == NULL || !w->queue_profiles) return CLMOE_OK;
-    cl_int code = cl->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
-    if (code == CL_SUCCESS) code = cl->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
-    if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetEventProfilingInfo");
-    *nanoseconds = end > start ? end - start : 0;
+    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+        cl_ulong at = 0;
+        const cl_int code = w->context->cl.clGetEventProfilingInfo(event, moments[i].moment, sizeof at, &at, NULL);
+        if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetEventProfilingInfo");
+        *moments[i].at = at;
+    }
+    to->nanoseconds = to->ended > to->started ? to->ended - to->started : 0;
     return CLMOE_OK;
+}
+
+/* Copies a name, cut to fit; `to` is zeroed. */
+static void copy_name(char *to, size_t capacity, const char *from) {
+    for (size_t i = 0; i + 1 < capacity && from[i] != '\0'; i++) to[i] = from[i];
 }
 
 static clmoe_status read_launches(clmoe_workspace *w, clmoe_launch_time *launches, uint32_t capacity,
@@ -239,11 +251,15 @@ static clmoe_status read_launches(clmoe_workspace *w, clmoe_launch_time *launche
     TRY(wait_for_last(w, error));
     for (size_t i = 0; i < w->launch_count && i < capacity; i++) {
         const clmoe__launch *from = &w->launches[i];
-        memset(&launches[i], 0, sizeof launches[i]);
-        for (size_t c = 0; c + 1 < sizeof launches[i].stage && from->stage[c] != '\0'; c++) {
-            launches[i].stage[c] = from->stage[c];
+        clmoe_launch_time *to = &launches[i];
+        memset(to, 0, sizeof *to);
+        copy_name(to->stage, sizeof to->stage, from->stage);
+        copy_name(to->kernel, sizeof to->kernel, from->kernel);
+        for (size_t k = 0; k < 3; k++) {
+            to->global_size[k] = from->global[k];
+            to->local_size[k] = from->local[k];
         }
-        TRY(read_time(w, from->event, &launches[i].nanoseconds, error));
+        TRY(read_times(w, from->event, to, error));
     }
     return CLMOE_OK;
 }

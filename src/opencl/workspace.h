@@ -21,8 +21,9 @@ typedef struct clmoe__kernel_slot {
 
 /* One launch of the last run. */
 typedef struct clmoe__launch {
-    const char *stage; /* static storage */
-    cl_event event;    /* NULL unless profiling */
+    const char *stage, *kernel; /* static storage */
+    size_t global[3], local[3]; /* 1 in dimensions not used */
+    cl_event event;             /* NULL unless profiling */
 } clmoe__launch;
 
 struct clmoe_workspace {
@@ -78,6 +79,8 @@ void clmoe__workspace_forget_launches(clmoe_workspace *workspace);
 /* The workspace's cl_kernel, in a slot that is valid until the next call. */
 clmoe_status clmoe__workspace_kernel(clmoe_workspace *workspace, const clmoe__kernel *kernel, clmoe__kernel_slot **slot,
                                      clmoe_error *error);
+/* Gives up every cl_kernel of a locked workspace. Calls `each` (NULL: does not) with the ids of those the last run used. */
+void clmoe__workspace_drop_kernels(clmoe_workspace *workspace, void (*each)(void *user, uint64_t id), void *user);
 /* Destroys the context's own workspaces. */
 void clmoe__workspaces_destroy(clmoe_context *context);
 

@@ -2,6 +2,7 @@
  * Ids never repeat, so the entries of programs that are gone are harmless; they leave when the table is full. Calls
  * clGetKernelWorkGroupInfo and clReleaseKernel of the table. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "workspace.h"
 
@@ -76,4 +77,16 @@ clmoe_status clmoe__workspace_kernel(clmoe_workspace *w, const clmoe__kernel *ke
     found->run = w->run;
     *slot = found;
     return CLMOE_OK;
+}
+
+void clmoe__workspace_drop_kernels(clmoe_workspace *w, void (*each)(void *user, uint64_t id), void *user) {
+    for (size_t i = 0; i < w->slot_capacity; i++) {
+        clmoe__kernel_slot *slot = &w->slots[i];
+        if (slot->id == 0) continue;
+        if (each != NULL && slot->run == w->run) each(user, slot->id);
+        (void)w->context->cl.clReleaseKernel(slot->opencl);
+    }
+    if (w->slot_capacity != 0) memset(w->slots, 0, w->slot_capacity * sizeof *w->slots);
+    w->slot_count = 0;
+    w->slot = NULL;
 }

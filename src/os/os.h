@@ -67,10 +67,24 @@ const char *clmoe__os_writer_write(clmoe__file_writer *writer, const void *data,
 /* Both end the writer. A commit that fails leaves `path` as it was and nothing beside it; so does giving up. */
 const char *clmoe__os_writer_commit(clmoe__file_writer *writer);
 void clmoe__os_writer_give_up(clmoe__file_writer *writer); /* NULL: nothing */
+/* As commit, but without waiting for the disk: after a crash of the system the file may be cut short. For what carries a
+ * checksum and can be made again. */
+const char *clmoe__os_writer_replace(clmoe__file_writer *writer);
+
+/* Where this user's programs keep what can be made again: $XDG_CACHE_HOME/clmoe or ~/.cache/clmoe, on Windows below
+ * LOCALAPPDATA. 0 if there is no such place. The folder need not exist. */
+int clmoe__os_cache_folder(char *path, size_t capacity);
+/* Makes a folder, readable by its owner only, and those above it that are missing. What is wrong, in words as above. */
+const char *clmoe__os_make_folders(const char *path);
+/* Size of a file, and when it was last written or touched, in nanoseconds of the clock below. 0 if it is no file. */
+int clmoe__os_file_info(const char *path, uint64_t *bytes, uint64_t *modified);
+uint64_t clmoe__os_file_clock(void);
+void clmoe__os_file_touch(const char *path); /* best effort */
+int clmoe__os_file_remove(const char *path); /* 1: it is gone */
 
 /* What this CPU can do, as far as kernels care. All 0 on other architectures. */
 typedef struct clmoe__cpu {
-    int avx2_fma, avx512f, avx512_bf16, avx512_vnni; /* by cpuid, and enabled by the operating system (xgetbv) */
+    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni; /* by cpuid, and enabled by the operating system (xgetbv) */
 } clmoe__cpu;
 void clmoe__os_cpu(clmoe__cpu *cpu);
 

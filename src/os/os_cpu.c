@@ -17,7 +17,7 @@ static int has(uint32_t word, unsigned bit) { return (int)(word >> bit & 1u); }
 
 void clmoe__os_cpu(clmoe__cpu *cpu) {
     enum { FMA = 12, OSXSAVE = 27, AVX2 = 5, AVX512F = 16, AVX512DQ = 17, AVX512BW = 30, AVX512VL = 31 };
-    enum { AVX512_VNNI = 11, AVX512_BF16 = 5 };
+    enum { AVX512_VNNI = 11, AVX_VNNI = 4, AVX512_BF16 = 5 };
     const uint64_t avx_state = 0x6, avx512_state = 0xe6;
     uint32_t a, b, c, d, b7, c7, d7, a71 = 0;
     memset(cpu, 0, sizeof *cpu);
@@ -27,6 +27,7 @@ void clmoe__os_cpu(clmoe__cpu *cpu) {
     if (a >= 1) (void)__get_cpuid_count(7, 1, &a71, &b, &c, &d);
     const uint64_t state = enabled_state();
     cpu->avx2_fma = (state & avx_state) == avx_state && fma && has(b7, AVX2);
+    cpu->avx_vnni = cpu->avx2_fma && has(a71, AVX_VNNI);
     /* One flag for the set every AVX-512 server and desktop CPU has; compilers assume it as a whole. */
     cpu->avx512f = cpu->avx2_fma && (state & avx512_state) == avx512_state && has(b7, AVX512F) && has(b7, AVX512DQ) &&
                    has(b7, AVX512BW) && has(b7, AVX512VL);

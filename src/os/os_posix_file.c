@@ -183,18 +183,25 @@ static void sync_folder(char *path) {
     (void)close(folder);
 }
 
-const char *clmoe__os_writer_commit(clmoe__file_writer *writer) {
-    int code = fsync(writer->file) == 0 ? 0 : errno;
-    if (code == EINVAL) code = 0; /* a file system without a disk below it */
+/* Ends the writer. `code` is what went wrong before. */
+static const char *move_into_place(clmoe__file_writer *writer, int code, int is_durable) {
     if (close(writer->file) != 0 && code == 0) code = errno;
     if (code == 0 && rename(writer->temporary, writer->target) != 0) code = errno;
     if (code != 0)
         (void)unlink(writer->temporary);
-    else
+    else if (is_durable)
         sync_folder(writer->target);
     writer_free(writer);
     return code == 0 ? NULL : reason(code);
 }
+
+const char *clmoe__os_writer_commit(clmoe__file_writer *writer) {
+    int code = fsync(writer->file) == 0 ? 0 : errno;
+    if (code == EINVAL) code = 0; /* a file system without a disk below it */
+    return move_into_place(writer, code, 1);
+}
+
+const char *clmoe__os_writer_replace(clmoe__file_writer *writer) { return move_into_place(writer, 0, 0); }
 
 void clmoe__os_writer_give_up(clmoe__file_writer *writer) {
     if (writer == NULL) return;

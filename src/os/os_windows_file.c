@@ -143,17 +143,22 @@ const char *clmoe__os_writer_write(clmoe__file_writer *writer, const void *data,
     return NULL;
 }
 
-const char *clmoe__os_writer_commit(clmoe__file_writer *writer) {
-    DWORD code = FlushFileBuffers(writer->file) ? 0 : GetLastError();
+/* Ends the writer. `code` is what went wrong before. */
+static const char *move_into_place(clmoe__file_writer *writer, DWORD code, DWORD flags) {
     if (!CloseHandle(writer->file) && code == 0) code = GetLastError();
-    if (code == 0 &&
-        !MoveFileExA(writer->temporary, writer->target, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH)) {
+    if (code == 0 && !MoveFileExA(writer->temporary, writer->target, MOVEFILE_REPLACE_EXISTING | flags)) {
         code = GetLastError();
     }
     if (code != 0) (void)DeleteFileA(writer->temporary);
     writer_free(writer);
     return code == 0 ? NULL : reason(code);
 }
+
+const char *clmoe__os_writer_commit(clmoe__file_writer *writer) {
+    return move_into_place(writer, FlushFileBuffers(writer->file) ? 0 : GetLastError(), MOVEFILE_WRITE_THROUGH);
+}
+
+const char *clmoe__os_writer_replace(clmoe__file_writer *writer) { return move_into_place(writer, 0, 0); }
 
 void clmoe__os_writer_give_up(clmoe__file_writer *writer) {
     if (writer == NULL) return;

@@ -1,6 +1,8 @@
 /* The grouped GEMM's variants and what devices make of them. Adding a chip is a row here. */
 #include "gemm_variants.h"
 
+#include "matrix_shapes.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,13 +13,33 @@
 /* name, macro, arithmetics, hardware, blocks only, micro, lanes, work-group, local bytes, cpu */
 static const clmoe__gemm_variant variants[] = {
     {"cpu/avx512_vnni", CLMOE__MACRO_CPU, INT8, 1, 1, 2, 16, 1, 0, CLMOE__AVX512_VNNI},
+    {"cpu/avx512vl_vnni", CLMOE__MACRO_CPU, INT8, 1, 1, 2, 8, 1, 0, CLMOE__AVX512_VNNI},
+    {"cpu/avx_vnni", CLMOE__MACRO_CPU, INT8, 1, 1, 4, 8, 1, 0, CLMOE__AVX_VNNI},
+    {"cpu/avx2", CLMOE__MACRO_CPU, INT8, 1, 1, 3, 8, 1, 0, CLMOE__AVX2},
     {"cpu/avx512_bf16", CLMOE__MACRO_CPU, BF16, 1, 0, 1, 16, 1, 0, CLMOE__AVX512_BF16},
     {"cpu/avx512_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 16, 1, 0, CLMOE__AVX512},
     {"cpu/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_CPU},
     {"cpu/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_CPU},
-    {"gpu/tile", CLMOE__MACRO_GPU, F32 | BF16, 0, 0, 0, 0, 64, 8192, CLMOE__ANY_DEVICE},
+    {"cpu/idot", CLMOE__MACRO_CPU, INT8, 0, 1, 5, 0, 1, 0, CLMOE__INTEGER_DOT},
+    {"matrix/mma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 0, 16, 128, 0, CLMOE__MATRIX_UNIT},
+    {"matrix/mfma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 1, 16, 256, 0, CLMOE__MATRIX_UNIT},
+    {"matrix/wmma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 2, 16, 128, 0, CLMOE__MATRIX_UNIT},
+    {"matrix/wmma12", CLMOE__MACRO_MATRIX, BF16, 1, 0, 3, 16, 128, 0, CLMOE__MATRIX_UNIT},
+    {"matrix/dpas16", CLMOE__MACRO_MATRIX, BF16, 1, 0, 4, 16, 128, 0, CLMOE__MATRIX_UNIT},
+    {"matrix/dpas8", CLMOE__MACRO_MATRIX, BF16, 1, 0, 5, 16, 128, 0, CLMOE__MATRIX_UNIT},
+    {"gpu/tile", CLMOE__MACRO_GPU, F32 | BF16, 0, 0, 0, 0, 0, 0, CLMOE__ANY_DEVICE},
+    {"gpu/dp4a", CLMOE__MACRO_GPU, INT8, 1, 1, 2, 0, 0, 0, CLMOE__DP4A},
+    {"gpu/dot", CLMOE__MACRO_GPU, INT8, 1, 1, 1, 0, 0, 0, CLMOE__DEVICE_DOT},
+    {"gpu/int8", CLMOE__MACRO_GPU, INT8, 0, 1, 0, 0, 0, 0, CLMOE__ANY_DEVICE},
     {"portable/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
     {"portable/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
+    /* behind the reference: proof of the matrix kernels' indices, chosen only where CLMOE_PREFER names them */
+    {"emulated/mma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 6, 16, 128, 0, CLMOE__ANY_DEVICE},
+    {"emulated/mfma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 7, 16, 256, 0, CLMOE__ANY_DEVICE},
+    {"emulated/wmma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 8, 16, 128, 0, CLMOE__ANY_DEVICE},
+    {"emulated/wmma12", CLMOE__MACRO_MATRIX, BF16, 0, 0, 9, 16, 128, 0, CLMOE__ANY_DEVICE},
+    {"emulated/dpas16", CLMOE__MACRO_MATRIX, BF16, 0, 0, 10, 16, 64, 0, CLMOE__ANY_DEVICE},
+    {"emulated/dpas8", CLMOE__MACRO_MATRIX, BF16, 0, 0, 11, 16, 32, 0, CLMOE__ANY_DEVICE},
 };
 
 /* Rows a register tile holds beside its two panel vectors: 2 * rows + 3 vector registers are in use. */
@@ -27,15 +49,18 @@ static const struct {
     uint32_t tile_rows;
 } tiles[] = {{16, 1, 14}, {8, 0, 6}, {4, 1, 14}, {4, 0, 6}};
 
-#define GPU_TILE_ROWS  32
 #define INT8_TILE_ROWS 32 /* sums of a tile are in memory (block_int8.clh): more rows share a decoded run */
 
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i) {
     return i < sizeof variants / sizeof variants[0] ? &variants[i] : NULL;
 }
 
+/* A CPU's panels are as wide as its vectors, unless emulated matrix units are asked for, which have those of GPUs. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context) {
-    return context->device.is_cpu ? context->device.vector_width : 16;
+    int wants_matrix = 0;
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+        wants_matrix |= variants[i].macro == CLMOE__MACRO_MATRIX && clmoe__gemm_preferred(context, &variants[i]);
+    return context->device.is_cpu && !wants_matrix ? context->device.vector_width : 16;
 }
 
 /* x86 has 16 registers below AVX-512; ARM's SIMD has 32. */
@@ -69,7 +94,7 @@ int clmoe__prefetch_kind(const clmoe__device *device) {
 }
 
 /* Whether `name`, or its part before '/', or the part behind, stands in the comma separated list. */
-static int is_disabled(const char *list, const char *name) {
+static int is_listed(const char *list, const char *name) {
     const char *slash = strchr(name, '/');
     for (const char *p = list; *p != '\0';) {
         const size_t length = strcspn(p, ",");
@@ -83,9 +108,22 @@ static int is_disabled(const char *list, const char *name) {
     return 0;
 }
 
-/* NULL, or what this CPU lacks. */
-static const char *missing(const clmoe__device *device, clmoe__cpu_need need) {
+int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_variant *variant) {
+    return is_listed(context->prefer, variant->name);
+}
+
+/* NULL, or what this device lacks. */
+static const char *missing(const clmoe__device *device, const clmoe__gemm_variant *variant) {
+    const clmoe__cpu_need need = variant->need;
+    if (need == CLMOE__MATRIX_UNIT)
+        return device->matrix_units >> clmoe__matrix_shape_at(variant->micro)->matrix & 1u ? NULL : "for another matrix unit";
+    if (need == CLMOE__DP4A) return device->dp4a ? NULL : "the device has no dp4a";
+    if (need == CLMOE__DEVICE_DOT)
+        return device->integer_dot_fast ? NULL : "the device has no integer dot products of 8 bits in hardware";
     if (need != CLMOE__ANY_DEVICE && !device->is_cpu) return "for CPU devices";
+    if (need == CLMOE__AVX2 && !device->avx2_fma) return "the CPU of this device has no AVX2";
+    if (need == CLMOE__AVX_VNNI && !device->avx_vnni) return "the CPU of this device has no AVX-VNNI";
+    if (need == CLMOE__INTEGER_DOT && !device->integer_dot) return "the device has no cl_khr_integer_dot_product";
     if (need == CLMOE__AVX512 && !device->avx512f) return "the CPU of this device has no AVX-512";
     if (need == CLMOE__AVX512_BF16 && !device->avx512_bf16) return "the CPU of this device has no AVX512-BF16";
     if (need == CLMOE__AVX512_VNNI && !device->avx512_vnni) return "the CPU of this device has no AVX512-VNNI";
@@ -98,9 +136,9 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     const uint32_t lanes = clmoe__panel_lanes(context);
     if ((variant->arithmetics >> arithmetic & 1u) == 0) return "for another arithmetic";
     if (variant->blocks_only && !is_block) return "for block formats";
-    const char *lacks = missing(device, variant->need);
+    const char *lacks = missing(device, variant);
     if (lacks != NULL) return lacks;
-    if (is_disabled(context->disable, variant->name)) return "disabled by name";
+    if (is_listed(context->disable, variant->name)) return "disabled by name";
     if (variant->lanes != 0 && variant->lanes != lanes) {
         snprintf(reason, capacity, "needs vectors of %u lanes, the device has %u", variant->lanes, lanes);
         return reason;
@@ -115,10 +153,25 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
                  (unsigned long long)device->local_bytes);
         return reason;
     }
+    if (variant->macro == CLMOE__MACRO_MATRIX &&
+        device->local_bytes < clmoe__matrix_local_bytes(clmoe__matrix_shape_at(variant->micro))) {
+        snprintf(reason, capacity, "needs %u bytes of local memory, the device has %llu",
+                 clmoe__matrix_local_bytes(clmoe__matrix_shape_at(variant->micro)),
+                 (unsigned long long)device->local_bytes);
+        return reason;
+    }
+    if (variant->macro == CLMOE__MACRO_GPU) {
+        const clmoe__gpu_shape *shape = clmoe__gpu_shape_for(device, lanes, arithmetic, reason, capacity);
+        if (shape == NULL) return reason;
+        choice->shape = *shape;
+    }
     choice->variant = variant;
     choice->lanes = lanes;
-    choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes, arithmetic) : GPU_TILE_ROWS;
+    choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes, arithmetic)
+                                                           : choice->shape.tile.rows;
+    if (variant->macro == CLMOE__MACRO_MATRIX)
+        choice->tile_rows = clmoe__matrix_shape_at(variant->micro)->tile_rows;
     choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
-    choice->nibble_table = variant->need >= CLMOE__AVX512 && variant->need <= CLMOE__AVX512_VNNI;
+    choice->nibble_table = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
     return NULL;
 }

@@ -3,17 +3,24 @@
 #ifndef CLMOE_SELECT_GEMM_VARIANTS_H
 #define CLMOE_SELECT_GEMM_VARIANTS_H
 
+#include "gpu_tiles.h"
 #include "opencl/context.h"
 
-typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU } clmoe__macro;
+typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU, CLMOE__MACRO_MATRIX } clmoe__macro;
 
 /* What the CPU must have. */
 typedef enum clmoe__cpu_need {
     CLMOE__ANY_CPU,
+    CLMOE__AVX2,
+    CLMOE__AVX_VNNI,
     CLMOE__AVX512,
     CLMOE__AVX512_BF16,
     CLMOE__AVX512_VNNI,
-    CLMOE__ANY_DEVICE /* not only CPUs */
+    CLMOE__INTEGER_DOT, /* cl_khr_integer_dot_product: kernels in OpenCL C 3.0 */
+    CLMOE__ANY_DEVICE, /* not only CPUs */
+    CLMOE__DEVICE_DOT, /* as INTEGER_DOT, and accelerated */
+    CLMOE__DP4A,       /* NVIDIA from compute capability 6.1 on */
+    CLMOE__MATRIX_UNIT /* the one of its shape */
 } clmoe__cpu_need;
 
 typedef struct clmoe__gemm_variant {
@@ -22,7 +29,7 @@ typedef struct clmoe__gemm_variant {
     uint32_t arithmetics; /* bits 1 << clmoe_arithmetic */
     int is_hardware;      /* made for hardware that multiplies this arithmetic: what AUTO looks for */
     int blocks_only;      /* for block formats */
-    int micro;            /* MICRO of gemm_cpu.cl */
+    int micro;            /* MICRO of gemm_cpu.cl; CLMOE__MACRO_MATRIX: which of matrix_shapes.h */
     uint32_t lanes;       /* required panel lanes, or 0 = any */
     uint32_t min_work_group, min_local_bytes;
     clmoe__cpu_need need;
@@ -35,6 +42,7 @@ typedef struct clmoe__gemm_choice {
     uint32_t tile_rows; /* TILE_ROWS */
     int prefetch;       /* PREFETCH of micro/prefetch.clh */
     int nibble_table;   /* NIBBLE_TABLE of block.clh */
+    clmoe__gpu_shape shape; /* gpu macro-kernel */
 } clmoe__gemm_choice;
 
 /* The i-th variant in order of preference, NULL past the last. */
@@ -42,15 +50,19 @@ const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i);
 /* Fills *choice for this device and returns NULL, or says why the variant cannot be used (static or in `reason`). */
 const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, int is_block,
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity);
+/* Whether the context's description or environment wants this variant tried before the others. */
+int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_variant *variant);
 /* PANEL_LANES that packed weights have on this device, whatever the variant. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context);
 
 /* PREFETCH of micro/prefetch.clh that this device's kernels may use. */
 int clmoe__prefetch_kind(const clmoe__device *device);
 
-/* Verdicts of self-tests: 1 passed, 0 failed, -1 not known; `what` names format and arithmetic. Thread-safe. */
-int clmoe__verdict_get(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic);
-clmoe_status clmoe__verdict_put(clmoe_context *context, const char *name, uint32_t format, uint32_t arithmetic,
-                                const char *what, int passed, clmoe_error *error);
+/* Verdicts of self-tests: 1 passed, 0 failed, -1 not known; `what` names format and arithmetic. Those of earlier processes come
+ * from the context's cache, for a choice that is the same to the byte: fill it with zeroes before it is chosen. Thread-safe. */
+clmoe_status clmoe__verdict_get(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
+                                uint32_t arithmetic, const char *what, int *passed, clmoe_error *error);
+clmoe_status clmoe__verdict_put(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
+                                uint32_t arithmetic, const char *what, int passed, clmoe_error *error);
 
 #endif

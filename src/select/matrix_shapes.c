@@ -1,0 +1,39 @@
+/* The table of shapes. Calls nothing. */
+#include "matrix_shapes.h"
+
+#include <stddef.h>
+
+/* matrix, emulated, lanes, tile rows, warps down and across, panels each, k of a run, stages, scratch words, options.
+ *
+ * Real ones keep two work-groups and more on a core and every warp's sums in registers. Emulated ones have two of everything,
+ * so that every index matters, and fit in 32 KiB. */
+static const clmoe__matrix_shape shapes[] = {
+    {1, 0, 32, 128, 2, 2, 2, 16, 5, 0},
+    {2, 0, 64, 128, 2, 2, 2, 32, 2, 0},
+    {3, 0, 32, 128, 2, 2, 1, 16, 2, 0},
+    {4, 0, 32, 128, 2, 2, 1, 32, 2, 0},
+    {5, 0, 16, 64, 2, 4, 1, 16, 2, 0, " -cl-intel-256-GRF-per-thread"},
+    {6, 0, 8, 64, 4, 4, 1, 32, 2, 0, " -cl-intel-256-GRF-per-thread"},
+    {1, 1, 32, 64, 2, 2, 1, 32, 3, 6},
+    {2, 1, 64, 64, 2, 2, 1, 32, 2, 4},
+    {3, 1, 32, 64, 2, 2, 1, 32, 2, 16},
+    {4, 1, 32, 64, 2, 2, 1, 32, 2, 8},
+    {5, 1, 16, 32, 2, 2, 1, 32, 2, 12},
+    {6, 1, 8, 32, 2, 2, 1, 32, 2, 16},
+};
+
+const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro) {
+    return micro >= 0 && (size_t)micro < sizeof shapes / sizeof shapes[0] ? &shapes[micro] : NULL;
+}
+
+uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape) {
+    return shape->lanes * shape->warps_down * shape->warps_across;
+}
+
+uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape) { return shape->warps_across * shape->panels_each; }
+
+/* Operands of 2 bytes: the tile's rows and its panels' 32 columns, k_run of each, stages times. */
+uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape) {
+    const uint32_t operands = shape->stages * shape->k_run * (shape->tile_rows + 32 * clmoe__matrix_panels(shape));
+    return 2 * operands + 4 * shape->scratch_words * clmoe__matrix_group(shape);
+}

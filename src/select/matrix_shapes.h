@@ -1,0 +1,22 @@
+/* How gemm_matrix.cl is cut up for each matrix unit: rows of data. */
+#ifndef CLMOE_SELECT_MATRIX_SHAPES_H
+#define CLMOE_SELECT_MATRIX_SHAPES_H
+
+#include <stdint.h>
+
+typedef struct clmoe__matrix_shape {
+    uint32_t matrix, emulated; /* MATRIX and EMULATED of cl/micro/matrix.clh */
+    uint32_t lanes;            /* work-items of a warp, wave or sub-group */
+    uint32_t tile_rows, warps_down, warps_across, panels_each, k_run, stages; /* as gemm_matrix.cl says */
+    uint32_t scratch_words;    /* of a work-item, where the instruction is emulated */
+    const char *options;       /* of the compiler, besides; NULL: none */
+} clmoe__matrix_shape;
+
+/* The shape that a variant's `micro` names. */
+const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro);
+/* Work-items of a work-group, panels it does, and the local memory it takes with the shape's own tile_rows. */
+uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape);
+uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape);
+uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape);
+
+#endif
