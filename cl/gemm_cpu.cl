@@ -11,7 +11,8 @@
  *
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
  *   TILE_ROWS     rows of a tile
- *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, 2 avx512_vnni
+ *   FULL_TILES    1: with a plan, tiles of TILE_ROWS rows and one of what is left (clmoe_grouped_gemm_desc)
+ *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, and those of block_int8.clh
  *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take longer for
  *                     a line than memory does when it is quick
  *   NEXT_PANEL_BYTES  a panel larger than this is not fetched before its turn: two must fit in the L2 cache
@@ -23,6 +24,9 @@
 #endif
 #ifndef MICRO
 #define MICRO 0
+#endif
+#ifndef FULL_TILES
+#define FULL_TILES 0
 #endif
 #ifndef PREFETCH_BYTES
 #define PREFETCH_BYTES (ARITHMETIC == 3 ? 16384 : 4096)
@@ -52,8 +56,14 @@ typedef uint row_t;
 #include "rows.clh"
 #include "epilogue.clh"
 
-/* Tile t of `tiles` begins here; near-equal heights. */
-inline uint tile_row(uint rows, uint t, uint tiles) { return (uint)((ulong)rows * t / tiles); }
+/* Tile t of `tiles` begins here; near-equal heights, as dispatch.cl cuts them. */
+inline uint tile_row(uint rows, uint t, uint tiles) {
+#if FULL_TILES
+    return min(rows, t * TILE_ROWS);
+#else
+    return (uint)((ulong)rows * t / tiles);
+#endif
+}
 
 #if ARITHMETIC == 3
 #include "block_int8.clh"
@@ -167,7 +177,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global y_t *y_base, ulong y_offset, ulong y_stride,
     __global const int *plan, ulong plan_offset,        /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
-    uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk) {
+    uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk, uint one_row) {
     const uint panel = get_global_id(0) * RUN_PANELS;
     if (tokens == 0 || panel >= panels) return;
     uint group = 0, first = 0, rows;
@@ -180,7 +190,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         first = (uint)plan[PLAN_OFFSET(groups) + group];
         rows = (uint)plan[PLAN_OFFSET(groups) + group + 1] - first;
     }
-    job w = {.rows_at = rows_base + rows_offset + first * row_elements(features_in), .first = first, .rows = rows,
+    const ulong first_row = one_row ? 0 : first; /* one row: of the only token, for all of its experts */
+    job w = {.rows_at = rows_base + rows_offset + first_row * row_elements(features_in), .first = first, .rows = rows,
              .tiles = (rows + TILE_ROWS - 1) / TILE_ROWS, .features_in = features_in, .features_out = features_out,
              .elements = panel_elements(features_in)};
     w.tile_begin = min((uint)get_global_id(2) * tiles_per_chunk, w.tiles);

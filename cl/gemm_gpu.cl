@@ -1,87 +1,83 @@
-/* Grouped GEMM, macro-kernel `gpu`: y[row] = epilogue(x[source(row)] . W_group^T) for any OpenCL 1.2 device with work-groups
- * of 64 and 8 KiB of local memory.
+/* Grouped GEMM, macro-kernel `gpu`: y[row] = epilogue(x[source(row)] . W_group^T) for any OpenCL 1.2 device with work-groups.
  *
- * A work-group owns one tile of up to TILE_ROWS rows and one panel. It walks k in runs of K_RUN: the tile's piece of x is
- * gathered into local memory, the panel's piece (which lies in memory as it is used) is decoded beside it, and every
- * work-item adds up its rows x 2 columns in registers. Each sum has the order of gemm_cpu.cl.
+ * A work-group owns a tile of rows and columns of y. It walks k in steps of TILE_K: what comes next is read from memory into
+ * registers, rows gathered as they are read, while the tile before it is multiplied; then it is decoded into local memory.
+ * Each sum has the order of gemm_cpu.cl. The shape of a tile and all it takes are parameters: gpu_tile.clh. Two shapes make
+ * two kernels of this file: tiles of a plan (FEW 0), and all rows of a group that has few (FEW 1), whose weights stream
+ * through once and whose missing rows cost nothing.
  *
- *   group id 0   panel          group id 1   tile
- *   local id 0   lane + PANEL_LANES * row group: columns lane and lane + PANEL_LANES of the panel, every ROW_GROUPS-th row
+ *   group id 0   tile of columns          group id 1   FEW 0: tile of rows; 1: n-th group that has rows, or slot (gpu_rows.clh)
+ *   local id 0   column item + COLUMN_ITEMS * row item
  *
- *   X_FORMAT, WEIGHTED, SLOTS  as in gather.cl; the rest as in panel.clh, epilogue.clh and activation.clh
+ * The parameters: gpu_tile.clh, gpu_rows.clh, gpu_x.clh, panel.clh, epilogue.clh, activation.clh, and for int8 micro/quad.clh.
  */
-#ifndef TILE_ROWS
-#define TILE_ROWS 32
+#ifndef ARITHMETIC
+#define ARITHMETIC 1
 #endif
-#ifndef X_FORMAT
-#define X_FORMAT 1
-#endif
-#ifndef WEIGHTED
-#define WEIGHTED 0
-#endif
-#ifndef SLOTS
-#define SLOTS 0
-#endif
-#define LANES 1
-#define GROUP 64
-#define K_RUN 16
-
-#include "common.clh"
-#include "lanes.clh"
-#include "panel.clh"
+#include "gpu_tile.clh"
 #include "plan.clh"
-#define STORAGE_NAME x
-#define STORAGE_FORMAT X_FORMAT
-#include "storage.clh"
+#include "gpu_rows.clh"
+#include "gpu_x.clh"
 #define Y_PACKED 0
 #include "epilogue.clh"
 
-#define ROW_GROUPS (GROUP / PANEL_LANES)
-#define ITEM_ROWS (TILE_ROWS / ROW_GROUPS)
-#if TILE_ROWS % ROW_GROUPS != 0
-#error "TILE_ROWS must be a multiple of 64 / PANEL_LANES"
+/* One of the constants 1 to ROW_PARTS. */
+#if ROW_PARTS == 1
+#define EACH_PARTS(DO) DO(1)
+#elif ROW_PARTS == 2
+#define EACH_PARTS(DO) \
+    if (parts == 1) {  \
+        DO(1)          \
+    } else {           \
+        DO(2)          \
+    }
+#else
+#define EACH_PARTS(DO)       \
+    switch (parts) {         \
+        case 1: DO(1) break; \
+        case 2: DO(2) break; \
+        default: DO(ROW_PARTS) \
+    }
+#endif
+#if ARITHMETIC == 3
+#include "gpu_int8.clh"
+#else
+#include "gpu_float.clh"
 #endif
 
-/* x as the arithmetic sees it, and the order of its sums: rising, in bf16 with the odd one of a pair first (micro/bf16.clh). */
-#if ARITHMETIC == 2
-#define AS_OPERAND(value) f32_from_bf16(bf16_from_f32(value))
-#define IN_ORDER(step, run) (((step) ^ 1u) < (run) ? (step) ^ 1u : (step))
-#else
-#define AS_OPERAND(value) (value)
-#define IN_ORDER(step, run) (step)
+/* Stores LANES columns of a row; y points at `column`. */
+inline void store_vector(__global y_t *y, real value, uint column, uint columns, int aligned) {
+#if Y_FORMAT == FORMAT_F32
+    if (aligned && column + LANES <= columns) {
+        *(__global real *)y = value;
+        return;
+    }
 #endif
-
-/* The weight of (k, column of the panel) as the arithmetic sees it. */
-inline float panel_value(__global const weight_t *panel, uint k, uint column) {
-#if IS_BLOCKS
-    return AS_OPERAND(block_value_at(panel, k, column));
-#else
-    return WEIGHT_LOAD(panel + ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP);
-#endif
+    if (column < columns) store_columns(y, value, column, columns);
 }
 
-inline void finish(float sum0, float sum1, float scale0, float scale1, __global y_t *row, uint panel, uint lane,
-                   uint features_out, __global const float *bias) {
+/* Factors, bias, activation and store of a row's two vectors. bias: of the panel's column `lane`. */
+inline void finish(real sum0, real sum1, float scale0, float scale1, __global const float *bias, __global y_t *row, uint panel,
+                   uint lane, uint columns, int aligned) {
 #if SCALED
     sum0 *= scale0;
     sum1 *= scale1;
 #endif
 #if BIAS
-    sum0 += bias[lane];
-    sum1 += bias[PANEL_LANES + lane];
+    sum0 += REAL_LOAD(bias);
+    sum1 += REAL_LOAD(bias + PANEL_LANES);
 #endif
 #if ACT_GATED
     const uint column = panel * PANEL_LANES + lane;
-    if (column < features_out) store_columns(row + column, activation(sum0, sum1), column, features_out);
+    store_vector(row + column, activation(sum0, sum1), column, columns, aligned);
 #else
     const uint column = panel * PANEL_COLUMNS + lane;
 #if ACTIVATE
     sum0 = activation(sum0, sum0);
     sum1 = activation(sum1, sum1);
 #endif
-    if (column < features_out) store_columns(row + column, sum0, column, features_out);
-    if (column + PANEL_LANES < features_out)
-        store_columns(row + column + PANEL_LANES, sum1, column + PANEL_LANES, features_out);
+    store_vector(row + column, sum0, column, columns, aligned);
+    store_vector(row + column + PANEL_LANES, sum1, column + PANEL_LANES, columns, aligned);
 #endif
 }
 
@@ -92,75 +88,77 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     __global const float *bias_base,                       /* may be NULL without BIAS */
     __global const float *scale0, __global const float *scale1, /* may be NULL without SCALED */
     __global y_t *y, ulong y_offset, ulong y_stride,
-    __global const int *plan, ulong plan_offset,           /* NULL: one group of all tokens */
+    __global const int *plan, ulong plan_offset,           /* may be NULL */
     __global const int *token_count, ulong token_count_offset,
-    uint tokens, uint groups, uint panels, uint features_in, uint features_out, ulong plan_tiles, ulong plan_row_slot) {
-    __local float x_part[K_RUN][TILE_ROWS];
-    __local float w_part[K_RUN][PANEL_COLUMNS];
-    __local ulong source[TILE_ROWS];
-    __local float factor[TILE_ROWS];
-    const uint panel = get_group_id(0), tile = get_group_id(1), item = get_local_id(0);
-    const uint lane = item % PANEL_LANES, row_group = item / PANEL_LANES;
-    uint group = 0, first, rows;
+    uint tokens, uint groups, uint panels, uint features_in, uint features_out, ulong plan_tiles, ulong plan_row_slot,
+    __global const int *index, ulong index_offset, uint index_slots, uint first_expert, /* gpu_rows.clh; may be NULL */
+    uint least_rows, uint most_rows) {                     /* groups with fewer or more are the other kernel's */
+    __local uint x_memory[BUFFERS * X_WORDS] __attribute__((aligned(64)));
+    __local uint w_memory[BUFFERS * W_WORDS] __attribute__((aligned(64)));
+    __local uint slot_list[FEW ? DIRECT_SLOTS : 1];
+    const uint item = get_local_id(0), column_item = item % COLUMN_ITEMS, row_item = item / COLUMN_ITEMS;
     if (tokens == 0) return;
-    if (plan == 0) {
-        const uint valid = valid_tokens(tokens, token_count, token_count_offset);
-        const uint tiles = (valid + TILE_ROWS - 1) / TILE_ROWS;
-        if (tile >= tiles) return;
-        first = (uint)((ulong)valid * tile / tiles);
-        rows = (uint)((ulong)valid * (tile + 1) / tiles) - first;
-    } else {
-        plan += plan_offset;
-        if (tile >= (uint)plan[PLAN_TILES]) return;
-        group = (uint)plan[plan_tiles + 4 * tile];
-        first = (uint)plan[plan_tiles + 4 * tile + 1];
-        rows = (uint)plan[plan_tiles + 4 * tile + 2];
-    }
-    for (uint r = item; r < rows; r += GROUP) {
-#if SLOTS > 0
-        const uint slot = (uint)plan[plan_row_slot + first + r];
-        source[r] = x_offset + (slot / SLOTS) * x_stride;
-        factor[r] = WEIGHTED ? weight[weight_offset + slot] : 1.0f;
-#else
-        source[r] = x_offset + (first + r) * x_stride;
-        factor[r] = 1.0f;
-#endif
-    }
-    const ulong index = (ulong)group * panels + panel;
+    const row_source source = {.plan = plan == 0 ? plan : plan + plan_offset, .tiles_at = plan_tiles,
+                               .row_slot_at = plan_row_slot, .index = index == 0 ? index : index + index_offset,
+                               .index_slots = index_slots, .first_expert = first_expert, .groups = groups,
+                               .tokens = plan == 0 ? valid_tokens(tokens, token_count, token_count_offset) : tokens,
+                               .least_rows = least_rows, .most_rows = most_rows};
+    const row_set set = rows_of(&source, get_group_id(1), item, GROUP, slot_list);
+    if (set.count == 0) return;
+    if (FEW) barrier(CLK_LOCAL_MEM_FENCE);
+
+    x += x_offset;
+    y += y_offset;
+    const int x_aligned = x_is_aligned(x, x_stride, features_in);
+    const int y_aligned = (ulong)y % sizeof(real) == 0 && y_stride % LANES == 0;
+    /* The panel whose pieces this work-item loads; in place of one that does not exist, another. */
+    const uint first_panel = get_group_id(0) * TILE_PANELS, w_panel = min(first_panel + W_PANEL(item), panels - 1);
     __global const weight_t *weights;
-    SHARD_PANEL(weights, index, panel_elements(features_in))
-    float sum0[ITEM_ROWS], sum1[ITEM_ROWS];
-    for (uint i = 0; i < ITEM_ROWS; i++) sum0[i] = sum1[i] = 0.0f;
-    for (uint k0 = 0; k0 < features_in; k0 += K_RUN) {
-        const uint run = min((uint)K_RUN, features_in - k0);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = item; i < run * TILE_ROWS; i += GROUP) {
-            const uint r = i / run, k = i % run;
-            float value = r < rows ? x_load(x, source[r] + k0 + k) : 0.0f;
-#if WEIGHTED
-            value *= r < rows ? factor[r] : 0.0f;
+    SHARD_PANEL(weights, (ulong)set.group * panels + w_panel, panel_elements(features_in))
+    const uint panel = first_panel + column_item * LANES / PANEL_LANES, lane = column_item * LANES % PANEL_LANES;
+    const float factor0 = SCALED ? scale0[set.group] : 1.0f, factor1 = SCALED ? scale1[set.group] : 1.0f;
+
+    for (uint begin = 0; begin < set.count; begin += TILE_ROWS) {
+        const uint rows = min((uint)TILE_ROWS, set.count - begin);
+        const uint parts = (rows + PART_ROWS - 1) / PART_ROWS;
+        x_row x_rows[X_FETCHES];
+        _Pragma("unroll") for (uint n = 0; n < X_FETCHES; n++) {
+            const uint slot = set_slot(&source, &set, begin + min((uint)X_PIECE_ROW(item, n), rows - 1), slot_list);
+            x_rows[n].values = x + (SLOTS > 0 ? slot / (SLOTS > 0 ? SLOTS : 1) : slot) * x_stride;
+            x_rows[n].factor = WEIGHTED ? weight[weight_offset + slot] : 1.0f;
+        }
+        real sum[2 * ITEM_ROWS];
+        _Pragma("unroll") for (uint i = 0; i < 2 * ITEM_ROWS; i++) sum[i] = (real)(0.0f);
+        x_piece x_pieces[X_FETCHES];
+        w_piece w_pieces[W_FETCHES];
+        x_fetch(x_pieces, x_rows, item, 0, features_in, x_aligned);
+        w_fetch(w_pieces, weights, item, 0, features_in);
+        if (BUFFERS == 2) barrier(CLK_LOCAL_MEM_FENCE);
+        const uint steps = K_STEPS(features_in);
+        uint buffer = 0;
+        for (uint k = 0; k < steps; k += TILE_K) {
+            __local uint *x_part = x_memory + buffer * X_WORDS, *w_part = w_memory + buffer * W_WORDS;
+#if X_IS_MEASURED
+            x_measure(x_part, x_pieces, x_rows, item, k, features_in);
 #endif
-            x_part[k][r] = AS_OPERAND(value);
-        }
-        for (uint i = item; i < run * PANEL_COLUMNS; i += GROUP) {
-            const uint k = i / PANEL_COLUMNS, c = i % PANEL_COLUMNS;
-            w_part[k][c] = panel_value(weights, k0 + k, c);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint step = 0; step < run; step++) {
-            const uint k = IN_ORDER(step, run);
-            for (uint i = 0; i < ITEM_ROWS; i++) {
-                const float value = x_part[k][row_group + i * ROW_GROUPS];
-                sum0[i] = fma(value, w_part[k][lane], sum0[i]);
-                sum1[i] = fma(value, w_part[k][PANEL_LANES + lane], sum1[i]);
+            if (BUFFERS == 1 || X_IS_MEASURED) barrier(CLK_LOCAL_MEM_FENCE);
+            x_put(x_part, x_pieces, x_rows, item, k, features_in);
+            w_put(w_part, w_pieces, item, k, features_in);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (k + TILE_K < steps) {
+                x_fetch(x_pieces, x_rows, item, k + TILE_K, features_in, x_aligned);
+                w_fetch(w_pieces, weights, item, k + TILE_K, features_in);
             }
+            if (row_item * ROW_VECTOR < rows) multiply(sum, x_part, w_part, row_item, column_item, parts, steps - k);
+            buffer = (buffer + 1) % BUFFERS;
         }
-    }
-    for (uint i = 0; i < ITEM_ROWS; i++) {
-        const uint r = row_group + i * ROW_GROUPS;
-        if (r < rows)
-            finish(sum0[i], sum1[i], SCALED ? scale0[group] : 1.0f, SCALED ? scale1[group] : 1.0f,
-                   y + y_offset + (first + r) * y_stride, panel, lane, features_out,
-                   bias_base + (BIAS ? index * PANEL_COLUMNS : 0));
+        if (panel >= panels) continue;
+        __global const float *bias = bias_base + (BIAS ? ((ulong)set.group * panels + panel) * PANEL_COLUMNS + lane : 0);
+        _Pragma("unroll") for (uint i = 0; i < ITEM_ROWS; i++) {
+            const uint r = i / ROW_VECTOR * PART_ROWS + row_item * ROW_VECTOR + i % ROW_VECTOR;
+            if (r >= rows) continue;
+            finish(sum[2 * i], sum[2 * i + 1], factor0, factor1, bias,
+                   y + set_y_row(&source, &set, begin + r, slot_list) * y_stride, panel, lane, features_out, y_aligned);
+        }
     }
 }

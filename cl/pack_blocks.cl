@@ -27,6 +27,7 @@
 
 #define BLOCK_RUNS (BLOCK_K / RUN_K)
 #define BLOCK_SUBS (BLOCK_K / SUB_K)
+#define BLOCK_FIELDS (BLOCK_K / BYTES_K * SUB_BYTES)
 
 #define BLOCK_WORDS ((BLOCK_BYTES + 3) / 4)
 
@@ -108,9 +109,9 @@ ALWAYS void move_block(SOURCE, bits there, __global uchar *super, uint block, ui
     }
 #endif
 #if SUB_BYTES != 0
-    __global uchar *bytes = super + HALVES_BYTES + block * (BLOCK_SUBS * SUB_BYTES * PANEL_COLUMNS) + column;
-    for (uint i = 0; i < BLOCK_SUBS * SUB_BYTES; i++)
-        STORE_BYTES(block_byte(source, i / SUB_BYTES, i % SUB_BYTES) & there, bytes + i * PANEL_COLUMNS);
+    __global uchar *bytes = super + HALVES_BYTES + block * (BLOCK_FIELDS * PANEL_COLUMNS) + column;
+    for (uint i = 0; i < BLOCK_FIELDS; i++)
+        STORE_BYTES(block_byte(source, i / SUB_BYTES * (BYTES_K / SUB_K), i % SUB_BYTES) & there, bytes + i * PANEL_COLUMNS);
 #endif
     __global uchar *run = super + HEADER_BYTES + block * (BLOCK_RUNS * RUN_BYTES) + 4 * column;
     for (uint r = 0; r < BLOCK_RUNS; r++) {

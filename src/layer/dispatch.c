@@ -88,6 +88,7 @@ static clmoe_status check_desc(const clmoe_dispatch_desc *desc, clmoe_error *err
             desc->local_experts, classes - desc->first_expert, classes, desc->first_expert);
     REQUIRE(desc->tile_rows >= 1 && desc->tile_rows <= INT32_MAX, error, "desc.tile_rows",
             "tile_rows is %u, expected 1 or more: clmoe_grouped_gemm_tile_rows() says how many", desc->tile_rows);
+    REQUIRE(desc->full_tiles <= 1, error, "desc.full_tiles", "full_tiles is %u, expected 0 or 1", desc->full_tiles);
     return CLMOE_OK;
 }
 
@@ -100,10 +101,15 @@ static uint32_t group_items(const clmoe__device *device) {
     return items;
 }
 
+void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options) {
+    clmoe__options_add(options, " -DITEMS=%u", dispatch->items);
+    if (dispatch->desc.full_tiles) clmoe__options_add(options, " -DFULL_TILES=1");
+}
+
 static clmoe_status create_kernels(clmoe_dispatch *dispatch, clmoe_error *error) {
     static const char file[] = "dispatch.cl", stage[] = "dispatch";
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, "-DITEMS=%u", dispatch->items);
+    clmoe__dispatch_options(dispatch, &options);
     clmoe_context *context = dispatch->context;
     TRY(clmoe__kernel_create(context, file, "dispatch_all", &options, stage, &dispatch->all, error));
     TRY(clmoe__kernel_create(context, file, "dispatch_count", &options, stage, &dispatch->count, error));
@@ -154,11 +160,10 @@ void clmoe_dispatch_destroy(clmoe_dispatch *dispatch) {
 
 /* ---------------------------------------------------------------------------------------------- enqueueing */
 
-/* One launch with dispatch.cl's DISPATCH_ARGUMENTS. */
-static void launch_kernel(clmoe__run *run, const clmoe_dispatch *dispatch, clmoe__kernel *kernel, uint32_t groups,
-                          uint32_t chunks, const clmoe_plan_layout *layout, const clmoe_dispatch_io *io) {
+/* Sets DISPATCH_ARGUMENTS of dispatch.clh, and launches. */
+static void launch_groups(clmoe__run *run, const clmoe_dispatch *dispatch, uint32_t groups, uint32_t chunks,
+                          const clmoe_plan_layout *layout, const clmoe_dispatch_io *io) {
     const clmoe_dispatch_desc *desc = &dispatch->desc;
-    clmoe__run_kernel(run, kernel);
     clmoe__run_buffer(run, &io->index, 4);
     clmoe__run_buffer(run, &io->token_count, 4);
     clmoe__run_buffer(run, &io->plan, 4);
@@ -182,6 +187,18 @@ static void launch_kernel(clmoe__run *run, const clmoe_dispatch *dispatch, clmoe
     clmoe__run_u64(run, layout->scratch);
     const size_t local = dispatch->items, global = local * groups;
     clmoe__run_launch(run, 1, &global, &local);
+}
+
+static void launch_kernel(clmoe__run *run, const clmoe_dispatch *dispatch, clmoe__kernel *kernel, uint32_t groups,
+                          uint32_t chunks, const clmoe_plan_layout *layout, const clmoe_dispatch_io *io) {
+    clmoe__run_kernel(run, kernel);
+    launch_groups(run, dispatch, groups, chunks, layout, io);
+}
+
+void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io) {
+    clmoe_plan_layout layout;
+    clmoe__plan_layout(&dispatch->desc, io->tokens, io->max_rows, &layout);
+    launch_groups(run, dispatch, 1, 1, &layout, io);
 }
 
 /* How many chunks this device uses, of those the layout has room for. */

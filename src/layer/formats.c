@@ -3,7 +3,8 @@
 
 #include "os/size.h"
 
-/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises, code_offset, minimum */
+/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises, code_offset, minimum,
+ * bytes_k */
 static const clmoe__format_info formats[] = {
     {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0, 0},
     {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0, 0},
@@ -27,6 +28,22 @@ static const clmoe__format_info formats[] = {
     {CLMOE_IQ4_XS, "iq4_xs", 256, 136, 0, 32, 4, 1, 1, 0},
     {CLMOE_TQ1_0, "tq1_0", 256, 54, 0, 32, 2, 1, 0, 0},
     {CLMOE_TQ2_0, "tq2_0", 256, 66, 0, 32, 2, 1, 0, 0},
+    {CLMOE_U4_G32, "u4_g32", 32, 19, 2, 32, 4, 1, 1, 0, 0, 1, 32},
+    {CLMOE_U4_G64, "u4_g64", 64, 35, 2, 32, 4, 1, 1, 0, 0, 1, 64},
+    {CLMOE_U4_G128, "u4_g128", 128, 67, 1, 32, 4, 2, 0, 0, 0, 1},
+    {CLMOE_U4_G256, "u4_g256", 256, 131, 1, 32, 4, 2, 0, 0, 0, 1},
+    {CLMOE_S4_G32, "s4_g32", 32, 18, 1, 32, 4, 1, 0, 0, 8, 0},
+    {CLMOE_S4_G64, "s4_g64", 64, 34, 1, 32, 4, 1, 0, 0, 8, 0},
+    {CLMOE_S4_G128, "s4_g128", 128, 66, 1, 32, 4, 1, 0, 0, 8, 0},
+    {CLMOE_S4_G256, "s4_g256", 256, 130, 1, 32, 4, 1, 0, 0, 8, 0},
+    {CLMOE_U8_G32, "u8_g32", 32, 35, 2, 32, 8, 1, 1, 0, 0, 1, 32},
+    {CLMOE_U8_G64, "u8_g64", 64, 67, 2, 32, 8, 1, 1, 0, 0, 1, 64},
+    {CLMOE_U8_G128, "u8_g128", 128, 131, 1, 32, 8, 2, 0, 0, 0, 1},
+    {CLMOE_U8_G256, "u8_g256", 256, 259, 1, 32, 8, 2, 0, 0, 0, 1},
+    {CLMOE_S8_G32, "s8_g32", 32, 34, 1, 32, 8, 1, 0, 0, 128, 0},
+    {CLMOE_S8_G64, "s8_g64", 64, 66, 1, 32, 8, 1, 0, 0, 128, 0},
+    {CLMOE_S8_G128, "s8_g128", 128, 130, 1, 32, 8, 1, 0, 0, 128, 0},
+    {CLMOE_S8_G256, "s8_g256", 256, 258, 1, 32, 8, 1, 0, 0, 128, 0},
 };
 
 const clmoe__format_info *clmoe__format_find(uint32_t format) {
@@ -88,5 +105,6 @@ uint32_t clmoe__super_bytes(uint32_t format) {
     const uint32_t values = clmoe__super_values(format);
     const uint32_t low = info->code_bits == 8 ? 32 : 16;
     const uint32_t high = info->code_bits == 5 ? 4 : info->code_bits == 6 ? 8 : 0;
-    return 2u * info->super_blocks * info->halves + values / info->sub_k * info->sub_bytes + values / 32 * (low + high);
+    const uint32_t bytes_k = info->bytes_k != 0 ? info->bytes_k : info->sub_k;
+    return 2u * info->super_blocks * info->halves + values / bytes_k * info->sub_bytes + values / 32 * (low + high);
 }

@@ -15,9 +15,10 @@ typedef struct clmoe__format_info {
     uint8_t sub_k;        /* neighbours that share a scale */
     uint8_t code_bits;
     uint8_t halves;    /* f16 fields of a source block */
-    uint8_t sub_bytes; /* byte fields of sub_k neighbours */
+    uint8_t sub_bytes; /* byte fields of bytes_k neighbours */
     uint8_t quantises; /* 1: the format's file can quantise wide values to it (cl/quantize.cl) */
     uint8_t code_offset, minimum; /* CODE_OFFSET and HAS_MINIMUM of its file, which int8 rows are made for */
+    uint16_t bytes_k;             /* neighbours that share byte fields; 0: sub_k */
 } clmoe__format_info;
 
 /* NULL for what is no format. */

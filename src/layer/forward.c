@@ -9,6 +9,7 @@ typedef struct pass {
     const clmoe_io *io; /* of this pass: buffers moved, tokens its own */
     const clmoe__arena *arena;
     int first;
+    int row_is_made; /* up's operand, by launch_routing */
     clmoe_buffer plan, logits, index, weight, a, h, y;
 } pass;
 
@@ -34,25 +35,24 @@ static void launch_dense(clmoe__run *run, const pass *p, const char *stage, clmo
     run->stage = NULL;
 }
 
+static void launch_logits(clmoe__run *run, const pass *p) {
+    const clmoe_io *io = p->io;
+    const int other = clmoe__present(&io->router_input);
+    if (clmoe__present(&io->logits)) return;
+    launch_dense(run, p, "logits", &p->layer->router, other ? &io->router_input : &io->x,
+                 other ? io->router_input_stride : io->x_stride, &p->y, &p->logits);
+}
+
+/* From x, logits or the caller's routes to the plan; for few tokens in one launch behind the logits. */
 static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
-    if (!clmoe__present(&io->logits)) {
-        const int other = clmoe__present(&io->router_input);
-        launch_dense(run, p, "logits", &layer->router, other ? &io->router_input : &io->x,
-                     other ? io->router_input_stride : io->x_stride, &p->y, &p->logits);
-    }
     const clmoe_select_io select = {.struct_size = sizeof select,
                                     .tokens = io->tokens,
                                     .token_count = io->token_count,
                                     .logits = p->logits,
                                     .index = p->index,
                                     .weight = p->weight};
-    clmoe__select_launch(run, layer->select, &select);
-}
-
-static void launch_dispatch(clmoe__run *run, pass *p) {
-    const clmoe_io *io = p->io;
     const clmoe_dispatch_io dispatch = {.struct_size = sizeof dispatch,
                                         .tokens = io->tokens,
                                         .max_rows = (uint32_t)p->arena->max_rows,
@@ -61,7 +61,15 @@ static void launch_dispatch(clmoe__run *run, pass *p) {
                                         .plan = p->plan,
                                         .load = io->out_load,
                                         .load_accumulate = !p->first};
-    clmoe__dispatch_launch(run, p->layer->dispatch, &dispatch);
+    const int by_caller = clmoe__present(&io->index);
+    if (!by_caller && io->tokens != 0) launch_logits(run, p);
+    if (!by_caller && io->tokens != 0 && clmoe__routes_at_once(layer, io->tokens)) {
+        p->row_is_made = layer->route_makes_row && io->tokens == 1;
+        clmoe__route_launch(run, layer, &select, &dispatch, &io->x, &p->a);
+        return;
+    }
+    if (!by_caller && io->tokens != 0) clmoe__select_launch(run, layer->select, &select);
+    clmoe__dispatch_launch(run, layer->dispatch, &dispatch);
 }
 
 /* From x, or from z where there is a latent space, to a row in p->y for every slot. */
@@ -77,6 +85,7 @@ static void launch_experts(clmoe__run *run, pass *p) {
                                .x_stride = layer->has_latent ? size : p->io->x_stride,
                                .weight = p->weight,
                                .operand = p->a,
+                               .is_gathered = p->row_is_made,
                                .y = p->h,
                                .y_stride = i};
     const clmoe__gemm_io down = {.tokens = p->io->tokens,
@@ -156,8 +165,7 @@ static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io,
     p.a = at(memory, arena->a);
     p.h = at(memory, arena->h);
     p.y = at(memory, arena->y);
-    if (!clmoe__present(&io->index)) launch_routing(run, &p);
-    launch_dispatch(run, &p);
+    launch_routing(run, &p);
     if (layer->has_latent) launch_latent_in(run, &p);
     launch_experts(run, &p);
     if (layer->has_latent) launch_latent_out(run, &p);
@@ -228,7 +236,7 @@ static void launch_no_tokens(clmoe__run *run, clmoe_layer *layer, const clmoe_io
     clmoe__run_arena(run, arena.total, &memory);
     pass p = {.layer = layer, .io = io, .arena = &arena, .first = 1};
     p.plan = at(&memory, arena.plan);
-    launch_dispatch(run, &p);
+    launch_routing(run, &p);
 }
 
 static void launch_passes(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io) {

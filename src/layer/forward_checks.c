@@ -60,6 +60,8 @@ static clmoe_status check_routing(const clmoe_layer *layer, const clmoe_io *io, 
 }
 
 clmoe_status clmoe__forward_check(const clmoe_layer *layer, clmoe_io *io, clmoe_error *error) {
+    REQUIRE(!layer->weights->is_plan, error, "layer",
+            "layer was made of planned weights (clmoe_weights_plan), which have sizes, but no memory");
     REQUIRE((uint64_t)io->tokens * layer->slots <= INT32_MAX, error, "io.tokens",
             "tokens is %u, expected at most %u (2^31 - 1 slots, %u a token)", io->tokens, INT32_MAX / layer->slots,
             layer->slots);

@@ -62,6 +62,8 @@ clmoe_status clmoe_forward_host(clmoe_layer *layer, const void *x, uint32_t toke
     REQUIRE(y != NULL || tokens == 0, error, "y", "y is NULL");
     REQUIRE((uint64_t)tokens * layer->slots <= INT32_MAX, error, "tokens", "tokens is %u, expected at most %u", tokens,
             INT32_MAX / layer->slots);
+    REQUIRE(!layer->weights->is_plan, error, "layer",
+            "layer was made of planned weights (clmoe_weights_plan), which have sizes, but no memory");
     if (tokens == 0) return CLMOE_OK;
     clmoe__mutex_lock(layer->host.mutex);
     const clmoe_status status = forward_locked(layer, x, tokens, y, error);

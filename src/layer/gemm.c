@@ -3,12 +3,36 @@
 
 #include <string.h>
 
+#include "select/matrix_shapes.h"
+
 #define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
-#define GPU_GROUP         64 /* work-items of gemm_gpu.cl */
 #define INT8_RUN          32 /* values of an int8 row that share a scale */
 #define ROW_BLOCK         16 /* k steps of cl/rows.clh that lie together: one row in blocks is the row itself */
 
+/* File and kernel of a macro-kernel. */
+static const char *const files[] = {"gemm_cpu.cl", "gemm_gpu.cl", "gemm_matrix.cl"};
+static const char *const kernels[] = {"gemm_cpu", "gemm_gpu", "gemm_matrix"};
+
 static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->macro == CLMOE__MACRO_CPU; }
+
+/* The shape of a matrix macro-kernel; NULL for others. */
+static const clmoe__matrix_shape *matrix_shape(const clmoe__gemm *gemm) {
+    const clmoe__gemm_variant *variant = gemm->choice.variant;
+    return variant->macro == CLMOE__MACRO_MATRIX ? clmoe__matrix_shape_at(variant->micro) : NULL;
+}
+
+/* How y is stored where the next GEMM reads it as its operand: of the cpu macro-kernel, the element of a packed row. */
+static uint32_t operand_format(const clmoe__gemm *gemm) {
+    if (matrix_shape(gemm) != NULL) return CLMOE_BF16;
+    return is_cpu_macro(gemm) && gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? CLMOE_BF16 : CLMOE_F32;
+}
+
+static void matrix_options(const clmoe__matrix_shape *shape, clmoe__options *options) {
+    clmoe__options_add(options, " -DMATRIX=%u -DEMULATED=%u -DWARPS_DOWN=%u -DWARPS_ACROSS=%u -DPANELS_EACH=%u"
+                       " -DK_RUN=%u -DSTAGES=%u", shape->matrix, shape->emulated, shape->warps_down,
+                       shape->warps_across, shape->panels_each, shape->k_run, shape->stages);
+    if (shape->options != NULL) clmoe__options_add(options, "%s", shape->options);
+}
 
 static void activation_options(const clmoe_activation *activation, clmoe__options *options) {
     clmoe__options_add(options, " -DACTIVATE=1 -DACT_KIND=%u -DACT_GATED=%u", activation->kind, activation->gated);
@@ -22,26 +46,39 @@ static void activation_options(const clmoe_activation *activation, clmoe__option
     if (activation->up_softcap > 0.0f) clmoe__options_float(options, "ACT_UP_SOFTCAP", activation->up_softcap);
 }
 
+void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options) {
+    clmoe__options_add(options, " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DARITHMETIC=%u", gemm->x_format,
+                       context->device.vector_width, gemm->matrix->arithmetic);
+    if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
+        clmoe__options_add(options, " -DWEIGHT_FORMAT=%u", gemm->matrix->format);
+}
+
 static clmoe_status create_gather(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
                                   clmoe_error *error) {
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options,
-                       " -DX_FORMAT=%u -DVECTOR_WIDTH=%u -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHTED=%d -DSLOTS=%u",
-                       spec->x_format, context->device.vector_width, gemm->choice.tile_rows, gemm->matrix->arithmetic,
-                       spec->weighted, spec->slots);
-    if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
-        clmoe__options_add(&options, " -DWEIGHT_FORMAT=%u", gemm->matrix->format);
+    clmoe__gather_options(context, gemm, &options);
+    clmoe__options_add(&options, " -DTILE_ROWS=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.tile_rows, spec->weighted,
+                       spec->slots);
     return clmoe__kernel_create(context, "gather.cl", "gather", &options, "gather", &gemm->gather, error);
 }
 
-static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
+/* The kernel that multiplies; few: gemm_gpu.cl's for groups of few rows. */
+static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm, int few,
                                     clmoe_error *error) {
     const int cpu = is_cpu_macro(gemm);
     const clmoe__matrix *matrix = gemm->matrix;
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DTILE_ROWS=%u -DARITHMETIC=%u -DWEIGHT_FORMAT=%u -DBIAS=%d", gemm->choice.tile_rows,
-                       matrix->arithmetic, matrix->format, matrix->bias.mem != NULL);
+    const clmoe__macro macro = gemm->choice.variant->macro;
+    clmoe__options_add(&options, " -DARITHMETIC=%u -DWEIGHT_FORMAT=%u -DBIAS=%d", matrix->arithmetic, matrix->format,
+                       matrix->bias.mem != NULL);
+    if (macro == CLMOE__MACRO_GPU)
+        clmoe__gpu_options(gemm, few, &options);
+    else
+        clmoe__options_add(&options, " -DTILE_ROWS=%u", gemm->choice.tile_rows);
     if (spec->scales[0] != NULL) clmoe__options_add(&options, " -DSCALED=1");
+    if (gemm->choice.variant->need == CLMOE__INTEGER_DOT || gemm->choice.variant->need == CLMOE__DEVICE_DOT)
+        clmoe__options_add(&options, " -cl-std=CL3.0");
+    if (cpu && spec->full_tiles) clmoe__options_add(&options, " -DFULL_TILES=1");
     if (cpu) {
         clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
                            gemm->choice.variant->micro, gemm->choice.prefetch);
@@ -49,8 +86,9 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
             clmoe__options_add(&options, " -DNIBBLE_TABLE=%d", gemm->choice.nibble_table);
     } else {
         clmoe__options_add(&options, " -DPANEL_LANES=%u -DX_FORMAT=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.lanes,
-                           spec->x_is_operand ? (uint32_t)CLMOE_F32 : spec->x_format, spec->weighted,
+                           spec->x_is_operand ? operand_format(gemm) : spec->x_format, spec->weighted,
                            spec->x_is_operand ? 0 : spec->slots);
+        if (matrix_shape(gemm) != NULL) matrix_options(matrix_shape(gemm), &options);
     }
     if (spec->activation != NULL) activation_options(spec->activation, &options);
     if (cpu && spec->y_is_operand) clmoe__options_add(&options, " -DY_PACKED=1");
@@ -60,9 +98,9 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
                            next->sub_k, next->code_offset, next->minimum, clmoe__super_values(next->format));
     }
     if (!cpu || !spec->y_is_operand)
-        clmoe__options_add(&options, " -DY_FORMAT=%u", spec->y_is_operand ? (uint32_t)CLMOE_F32 : spec->y_format);
-    return clmoe__kernel_create(context, cpu ? "gemm_cpu.cl" : "gemm_gpu.cl", cpu ? "gemm_cpu" : "gemm_gpu", &options,
-                                spec->stage, &gemm->multiply, error);
+        clmoe__options_add(&options, " -DY_FORMAT=%u", spec->y_is_operand ? operand_format(gemm) : spec->y_format);
+    return clmoe__kernel_create(context, files[macro], kernels[macro], &options, spec->stage,
+                                few ? &gemm->few : &gemm->multiply, error);
 }
 
 clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
@@ -72,20 +110,23 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;
-    gemm->row_is_operand = spec->x_is_apart && spec->x_format == CLMOE_F32 && spec->slots == 0 && !spec->weighted &&
+    gemm->x_format = spec->x_format;
+    gemm->slots = spec->slots;
+    gemm->shares_row = is_cpu_macro(gemm) && !spec->x_is_operand && !spec->weighted;
+    gemm->row_is_operand = gemm->shares_row && spec->x_is_apart && spec->x_format == CLMOE_F32 &&
                            spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
                            spec->matrix->in_features % ROW_BLOCK == 0;
     gemm->run_panels = 1;
     if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
         gemm->run_panels = INT8_RUN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
     memcpy(gemm->scales, spec->scales, sizeof gemm->scales);
-    gemm->x_bytes = spec->x_is_operand ? 4 : clmoe__format_bytes(spec->x_format);
-    gemm->y_bytes = clmoe__format_bytes(spec->y_format);
-    if (spec->y_is_operand)
-        gemm->y_bytes = is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4;
+    gemm->x_bytes = clmoe__format_bytes(spec->x_is_operand ? operand_format(gemm) : spec->x_format);
+    gemm->y_bytes = clmoe__format_bytes(spec->y_is_operand ? operand_format(gemm) : spec->y_format);
     clmoe_status status = CLMOE_OK;
     if (clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);
-    if (status == CLMOE_OK) status = create_multiply(context, spec, gemm, error);
+    if (status == CLMOE_OK) status = create_multiply(context, spec, gemm, 0, error);
+    if (status == CLMOE_OK && gemm->choice.variant->macro == CLMOE__MACRO_GPU)
+        status = create_multiply(context, spec, gemm, 1, error);
     if (status != CLMOE_OK) clmoe__gemm_destroy(context, gemm);
     return status;
 }
@@ -93,6 +134,7 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
 void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm) {
     clmoe__kernel_destroy(context, &gemm->gather);
     clmoe__kernel_destroy(context, &gemm->multiply);
+    clmoe__kernel_destroy(context, &gemm->few);
 }
 
 int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice *first_choice,
@@ -112,7 +154,8 @@ static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
 
 uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows) {
     const uint64_t features = gemm->matrix->in_features;
-    if (!is_cpu_macro(gemm)) return gemm->x_is_operand ? clmoe__mul(rows, features * 4) : 0;
+    if (!is_cpu_macro(gemm))
+        return gemm->x_is_operand ? clmoe__mul(rows, features * clmoe__format_bytes(operand_format(gemm))) : 0;
     if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8) return clmoe__mul(rows, int8_row_bytes(gemm->matrix));
     /* blocks of one cache line: 16 f32 or 32 bf16 */
     const uint64_t values = gemm->matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 32 : 16;
@@ -125,12 +168,12 @@ static void plan_arguments(clmoe__run *run, const clmoe__gemm_io *io) {
     clmoe__run_u32(run, io->tokens);
 }
 
-static uint64_t tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+uint64_t clmoe__gemm_tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     return io->layout != NULL ? io->layout->max_tiles : clmoe__div_up(io->tokens, gemm->choice.tile_rows);
 }
 
 static void launch_gather(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
-    const size_t global[1] = {(size_t)tiles_bound(gemm, io)}, local[1] = {1};
+    const size_t global[1] = {(size_t)clmoe__gemm_tiles_bound(gemm, io)}, local[1] = {1};
     clmoe__run_kernel(run, &gemm->gather);
     clmoe__run_buffer(run, &io->x, gemm->x_bytes);
     clmoe__run_u64(run, io->x_stride);
@@ -143,8 +186,7 @@ static void launch_gather(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_
     clmoe__run_launch(run, 1, global, local);
 }
 
-/* Arguments both macro-kernels share, behind those for x. */
-static void matrix_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+void clmoe__gemm_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     const clmoe__matrix *matrix = gemm->matrix;
     for (int s = 0; s < CLMOE__SHARDS; s++) clmoe__run_mem(run, matrix->shards[s].mem);
     clmoe__run_u64(run, matrix->panels_per_shard);
@@ -159,15 +201,22 @@ static void matrix_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clm
     clmoe__run_u32(run, matrix->out_features);
 }
 
-/* The only row of x, which needs no gathering. */
+int clmoe__gemm_needs_row(const clmoe__gemm *gemm) { return gemm->shares_row && !gemm->row_is_operand; }
+
+/* One row for all groups: a plan without slots has rows that may differ. */
 static int is_one_row(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
-    return gemm->row_is_operand && io->tokens == 1 && io->layout == NULL;
+    return gemm->shares_row && io->tokens == 1 && (io->layout == NULL || gemm->slots > 0);
+}
+
+/* Which is x as it stands. */
+static int is_row_of_x(const clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    return gemm->row_is_operand && is_one_row(gemm, io);
 }
 
 /* A group's tiles are shared out only where it is the only one and its panels are few. */
 static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     const clmoe__matrix *matrix = gemm->matrix;
-    const uint64_t tiles = tiles_bound(gemm, io);
+    const uint64_t tiles = clmoe__gemm_tiles_bound(gemm, io);
     uint32_t tiles_per_chunk = UINT32_MAX;
     const uint32_t panels = (uint32_t)clmoe__div_up(matrix->panels, gemm->run_panels);
     size_t global[3] = {panels, io->layout != NULL ? io->layout->max_active : 1, 1};
@@ -177,20 +226,23 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     if (tiles_per_chunk != UINT32_MAX) global[2] = (size_t)clmoe__max(1, clmoe__div_up(tiles, tiles_per_chunk));
     const size_t local[3] = {1, 1, 1};
     clmoe__run_kernel(run, &gemm->multiply);
-    clmoe__run_buffer(run, gemm->x_is_operand || is_one_row(gemm, io) ? &io->x : &io->operand, 4);
-    matrix_arguments(run, gemm, io);
+    clmoe__run_buffer(run, gemm->x_is_operand || is_row_of_x(gemm, io) ? &io->x : &io->operand, 4);
+    clmoe__gemm_arguments(run, gemm, io);
     clmoe__run_u32(run, tiles_per_chunk);
+    clmoe__run_u32(run, (uint32_t)is_one_row(gemm, io));
     clmoe__run_launch(run, 3, global, local);
 }
 
-static void launch_gpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
-    const size_t local[2] = {GPU_GROUP, 1};
-    size_t global[2] = {(size_t)gemm->matrix->panels * GPU_GROUP, (size_t)tiles_bound(gemm, io)};
+static void launch_matrix(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const clmoe__matrix_shape *shape = matrix_shape(gemm);
+    const size_t local[2] = {clmoe__matrix_group(shape), 1};
+    const uint64_t panel_groups = clmoe__div_up(gemm->matrix->panels, clmoe__matrix_panels(shape));
+    size_t global[2] = {(size_t)panel_groups * local[0], (size_t)clmoe__gemm_tiles_bound(gemm, io)};
     clmoe__run_kernel(run, &gemm->multiply);
     clmoe__run_buffer(run, &io->x, gemm->x_bytes);
     clmoe__run_u64(run, io->x_stride);
     clmoe__run_buffer(run, &io->weight, 4);
-    matrix_arguments(run, gemm, io);
+    clmoe__gemm_arguments(run, gemm, io);
     clmoe__run_u64(run, io->layout != NULL ? io->layout->tiles : 0);
     clmoe__run_u64(run, io->layout != NULL ? io->layout->row_slot : 0);
     clmoe__run_launch(run, 2, global, local);
@@ -198,9 +250,13 @@ static void launch_gpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
 
 void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     if (!is_cpu_macro(gemm)) {
-        launch_gpu(run, gemm, io);
+        (matrix_shape(gemm) != NULL ? launch_matrix : clmoe__gpu_launch)(run, gemm, io);
         return;
     }
-    if (clmoe__gemm_gathers(gemm) && !is_one_row(gemm, io)) launch_gather(run, gemm, io);
+    if (clmoe__gemm_gathers(gemm) && !io->is_gathered && !is_row_of_x(gemm, io)) {
+        clmoe__gemm_io rows = *io;
+        if (is_one_row(gemm, io)) rows.plan = (clmoe_buffer){0}, rows.layout = NULL;
+        launch_gather(run, gemm, &rows);
+    }
     launch_cpu(run, gemm, io);
 }

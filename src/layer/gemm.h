@@ -14,6 +14,7 @@ typedef struct clmoe__gemm_spec {
     const clmoe__gemm_choice *choice;
     cl_mem scales[2];   /* f32 [groups]: factors on the products with a panel's first and second half; NULL: 1 */
     uint32_t tile_rows; /* of the plan; 0: the choice's */
+    uint32_t full_tiles; /* as the plan's dispatch has it */
     uint32_t x_format;
     uint32_t y_format;
     int x_is_operand; /* 1: the input is another GEMM's y with y_is_operand; 0: rows */
@@ -30,23 +31,31 @@ typedef struct clmoe__gemm {
     const clmoe__matrix *matrix;
     int x_is_operand;
     cl_mem scales[2];
-    int row_is_operand;        /* one row of x is a packed row as it stands */
+    uint32_t slots;
+    int shares_row;            /* where x has one row, all groups read it */
+    int row_is_operand;        /* and that row of x is a packed row as it stands */
     uint32_t run_panels;       /* a work-group of the cpu macro-kernel does */
-    uint32_t x_bytes, y_bytes; /* of an element */
+    uint32_t x_format, x_bytes, y_bytes; /* bytes of an element */
     clmoe__kernel gather;      /* cpu macro-kernel with the caller's x only */
     clmoe__kernel multiply;
+    clmoe__kernel few; /* gpu macro-kernel: of groups with few rows */
 } clmoe__gemm;
 
 typedef struct clmoe__gemm_io {
     uint32_t tokens;
     uint32_t max_rows; /* bound on rows; without a plan: tokens */
     clmoe_buffer token_count;
-    clmoe_buffer plan; /* absent: one group of all tokens */
+    clmoe_buffer plan; /* absent: one group of all tokens, or what index says */
+    /* gpu macro-kernel without a plan: int32 [tokens, index_slots], tokens * index_slots <= 64. Slots that name an expert from
+     * first_expert on are its rows, others none; a slot is its row in x (with spec.slots: of its token) and in y. */
+    clmoe_buffer index;
+    uint32_t index_slots, first_expert;
     const clmoe_plan_layout *layout;
     clmoe_buffer x; /* the caller's rows, or with x_is_operand what the previous GEMM wrote */
     uint64_t x_stride;
     clmoe_buffer weight;
     clmoe_buffer operand; /* room of clmoe__gemm_operand_bytes for gathered rows; unused with x_is_operand */
+    int is_gathered;      /* 1: the rows are in operand already */
     clmoe_buffer y;
     uint64_t y_stride;
 } clmoe__gemm_io;
@@ -75,6 +84,17 @@ void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm);
 uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows);
 /* Whether the caller's x passes through the operand buffer before it is multiplied. */
 int clmoe__gemm_gathers(const clmoe__gemm *gemm);
+/* Whether one token's row, packed, must be in the operand buffer; what gather.clh needs to make it. */
+int clmoe__gemm_needs_row(const clmoe__gemm *gemm);
+void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
 void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
+
+/* What launches of all macro-kernels share: how many tiles of rows there may be, and the arguments from the weights to the
+ * matrix's sizes. */
+uint64_t clmoe__gemm_tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io);
+void clmoe__gemm_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io);
+/* The gpu macro-kernel's options and launches. (gemm_gpu.c) */
+void clmoe__gpu_options(const clmoe__gemm *gemm, int few, clmoe__options *options);
+void clmoe__gpu_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
 
 #endif

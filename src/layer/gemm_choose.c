@@ -13,9 +13,12 @@ static void note(char *refused, size_t capacity, const char *name, const char *w
 static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t format,
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, const char **why, char *text,
                                 size_t capacity, clmoe_error *error) {
+    memset(choice, 0, sizeof *choice); /* a verdict is of a choice to the byte */
     *why = clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
     if (*why != NULL) return CLMOE_OK;
-    int passed = clmoe__verdict_get(context, variant->name, format, arithmetic);
+    int passed = -1;
+    snprintf(text, capacity, "%s weights, %s arithmetic", clmoe__format_name(format), clmoe__arithmetic_name(arithmetic));
+    TRY(clmoe__verdict_get(context, choice, format, arithmetic, text, &passed, error));
     if (passed < 0) {
         clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
         const clmoe_status status = clmoe__gemm_self_test(context, choice, format, arithmetic, &passed, &detail);
@@ -26,26 +29,36 @@ static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_varian
             if (error != NULL) error->cl_code = detail.cl_code;
             return status;
         }
-        snprintf(text, capacity, "%s weights, %s arithmetic", clmoe__format_name(format),
-                 clmoe__arithmetic_name(arithmetic));
-        TRY(clmoe__verdict_put(context, variant->name, format, arithmetic, text, passed, error));
+        TRY(clmoe__verdict_put(context, choice, format, arithmetic, text, passed, error));
         if (!passed) clmoe__log(context, "variant %s failed its self-test", variant->name);
     }
     if (!passed) *why = "does not build or gave wrong numbers in its self-test";
     return CLMOE_OK;
 }
 
-clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
-                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
-    refused[0] = '\0';
-    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL; i++) {
+/* The first usable one of those that are preferred, or of the others; *found stays 0 if none is. */
+static clmoe_status choose_among(clmoe_context *context, int preferred, uint32_t format, uint32_t arithmetic,
+                                 clmoe__gemm_choice *choice, int *found, char *refused, size_t capacity,
+                                 clmoe_error *error) {
+    for (uint32_t i = 0; clmoe__gemm_variant_at(i) != NULL && !*found; i++) {
         const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
         const char *why = NULL;
         char text[128];
+        if (clmoe__gemm_preferred(context, variant) != preferred) continue;
         TRY(try_variant(context, variant, format, arithmetic, choice, &why, text, sizeof text, error));
-        if (why == NULL) return CLMOE_OK;
-        note(refused, capacity, variant->name, why);
+        *found = why == NULL;
+        if (why != NULL) note(refused, capacity, variant->name, why);
     }
+    return CLMOE_OK;
+}
+
+clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
+                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
+    int found = 0;
+    refused[0] = '\0';
+    for (int preferred = 1; preferred >= 0 && !found; preferred--)
+        TRY(choose_among(context, preferred, format, arithmetic, choice, &found, refused, capacity, error));
+    if (found) return CLMOE_OK;
     return clmoe__fail(error, CLMOE_NO_VARIANT, NULL, "no grouped GEMM for format %u, arithmetic %u: %s", format,
                        arithmetic, refused);
 }

@@ -46,9 +46,12 @@ static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm
             desc->arithmetic);
     REQUIRE(desc->activate <= 1, error, "activate", "activate is %u, expected 0 or 1", desc->activate);
     REQUIRE(desc->slots <= 2048, error, "slots", "slots is %u, expected 0..2048", desc->slots);
+    REQUIRE(desc->full_tiles <= 1, error, "full_tiles", "full_tiles is %u, expected 0 or 1", desc->full_tiles);
     REQUIRE(clmoe__format_is_wide(desc->weight_format) || clmoe__format_is_kept_block(desc->weight_format), error,
             "weight_format",
-            "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16 or CLMOE_Q8_0 to CLMOE_NVFP4", desc->weight_format);
+            "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to "
+            "CLMOE_S8_G256",
+            desc->weight_format);
     TRY(clmoe__format_check(desc->x_format, "x_format", error));
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
@@ -97,6 +100,7 @@ static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
                              .x_format = desc->x_format,
                              .y_format = desc->y_format,
                              .slots = desc->slots,
+                             .full_tiles = desc->full_tiles,
                              .stage = "gemm"};
     TRY(clmoe__gemm_create(made->context, &spec, &made->plain, error));
     spec.weighted = 1;
@@ -163,6 +167,7 @@ static clmoe_status check_io(clmoe_grouped_gemm *gemm, clmoe_grouped_gemm_io *io
     const uint64_t slots = desc->slots > 0 ? desc->slots : 1;
     REQUIRE(planned || desc->num_groups == 1, error, "io.plan", "plan is absent, but there are %u groups",
             desc->num_groups);
+    REQUIRE(planned || !desc->full_tiles, error, "io.plan", "plan is absent, but full_tiles is 1");
     REQUIRE(io->tokens * slots <= INT32_MAX && io->max_rows <= INT32_MAX, error, "io.tokens",
             "tokens is %u, max_rows %u: expected fewer than 2^31 rows", io->tokens, io->max_rows);
     TRY(clmoe__stride_check(&io->x_stride, desc->in_features, "io.x_stride", error));

@@ -151,7 +151,10 @@ static void launch_warm(clmoe__run *run, void *stage) {
     clmoe_layer *layer = stage;
     const clmoe__gemm_io nothing = {0};
     const clmoe_buffer none = {0};
+    const clmoe_select_io no_select = {.struct_size = sizeof no_select};
+    const clmoe_dispatch_io no_dispatch = {.struct_size = sizeof no_dispatch};
     clmoe__pass_count_launch(run, layer, &none, &none, 0, 0);
+    if (clmoe__routes_at_once(layer, 0)) clmoe__route_launch(run, layer, &no_select, &no_dispatch, &none, &none);
     if (layer->weights->has_router) clmoe__gemm_launch(run, &layer->router, &nothing);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_in, &nothing);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_out, &nothing);
@@ -177,6 +180,7 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     layer->dispatch_desc.local_experts = layer->local_experts;
     layer->dispatch_desc.tile_rows = layer->up.choice.tile_rows;
     TRY(clmoe_dispatch_create(context, &layer->dispatch_desc, &layer->dispatch, error));
+    TRY(clmoe__route_create(layer, error));
     if (layer->has_latent) TRY(create_latent_sum(layer, error));
     TRY(create_combine(layer, error));
     const clmoe__options options = {{0}, 0};
@@ -226,6 +230,7 @@ void clmoe_layer_destroy(clmoe_layer *layer) {
                             &layer->latent_out, &layer->shared_up, &layer->shared_down};
     clmoe__host_lane_destroy(layer);
     for (size_t i = 0; i < sizeof gemms / sizeof *gemms; i++) clmoe__gemm_destroy(context, gemms[i]);
+    clmoe__kernel_destroy(context, &layer->route);
     clmoe__kernel_destroy(context, &layer->pass_count);
     clmoe_select_destroy(layer->select);
     clmoe_dispatch_destroy(layer->dispatch);

@@ -26,6 +26,8 @@ struct clmoe_layer {
     clmoe_dispatch *dispatch;
     clmoe_combine *latent_sum; /* of a token's rows, in front of latent_out; NULL: combine adds them up itself */
     clmoe_combine *combine;
+    clmoe__kernel route;      /* route.cl; none with expert choice */
+    int route_makes_row;      /* of one token, for up */
     clmoe__kernel pass_count; /* token_count.cl */
     clmoe__host_lane host;
     char *description;
@@ -71,6 +73,13 @@ int clmoe__present(const clmoe_buffer *buffer);
 /* (forward.c) Writes the valid tokens of the pass that starts at first_token to `pass`. */
 void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,
                               uint32_t first_token, uint32_t tokens);
+
+/* (route.c) Select and dispatch in one launch, where routes_at_once says so. With one token and route_makes_row, x becomes
+ * up's operand in `row`. */
+clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error);
+int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens);
+void clmoe__route_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_select_io *select,
+                         const clmoe_dispatch_io *dispatch, const clmoe_buffer *x, const clmoe_buffer *row);
 
 /* (describe.c) */
 clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error);

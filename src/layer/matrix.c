@@ -11,29 +11,38 @@ static uint64_t column_bytes(const clmoe__matrix *matrix) {
     return clmoe__round_up(matrix->in_features, kp) * clmoe__format_bytes(matrix->format);
 }
 
-clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error) {
+clmoe_status clmoe__matrix_plan(const clmoe_context *context, clmoe__matrix *matrix, int has_bias, int any_size,
+                                clmoe_error *error) {
     const uint64_t columns = matrix->gated ? matrix->lanes : 2 * matrix->lanes;
     const uint64_t limit = context->device.max_alloc_bytes;
     matrix->panels = (uint32_t)clmoe__div_up(matrix->out_features, columns);
     matrix->panel_bytes = column_bytes(matrix) * 2 * matrix->lanes;
     const uint64_t total = clmoe__mul(matrix->groups, matrix->panels);
     const uint64_t fit = limit / matrix->panel_bytes;
-    if (fit == 0 || clmoe__div_up(total, fit) > CLMOE__SHARDS)
+    const int fits = fit != 0 && clmoe__div_up(total, fit) <= CLMOE__SHARDS;
+    if (!fits && !any_size)
         return clmoe__fail(error, CLMOE_OUT_OF_DEVICE_MEMORY, NULL,
                            "a packed matrix of %llu bytes does not fit in %d buffers of at most %llu bytes",
                            (unsigned long long)clmoe__mul(total, matrix->panel_bytes), CLMOE__SHARDS,
                            (unsigned long long)limit);
-    matrix->shard_count = (uint32_t)clmoe__div_up(total, fit);
-    matrix->panels_per_shard = clmoe__div_up(total, matrix->shard_count);
+    matrix->panels_per_shard = clmoe__div_up(total, fits ? clmoe__div_up(total, fit) : CLMOE__SHARDS);
+    matrix->shard_count = (uint32_t)clmoe__div_up(total, matrix->panels_per_shard);
     memset(matrix->shards, 0, sizeof matrix->shards);
     memset(&matrix->bias, 0, sizeof matrix->bias);
-    clmoe_status status = CLMOE_OK;
-    for (uint32_t s = 0; s < matrix->shard_count && status == CLMOE_OK; s++) {
+    for (uint32_t s = 0; s < matrix->shard_count; s++) {
         const uint64_t panels = clmoe__min(matrix->panels_per_shard, total - s * matrix->panels_per_shard);
-        status = clmoe__pool_alloc(context, panels * matrix->panel_bytes, &matrix->shards[s], error);
+        matrix->shards[s].bytes = clmoe__pool_block_bytes(context, panels * matrix->panel_bytes);
     }
-    if (status == CLMOE_OK && has_bias)
-        status = clmoe__pool_alloc(context, total * 2 * matrix->lanes * 4, &matrix->bias, error);
+    if (has_bias) matrix->bias.bytes = clmoe__pool_block_bytes(context, total * 2 * matrix->lanes * 4);
+    return CLMOE_OK;
+}
+
+clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error) {
+    TRY(clmoe__matrix_plan(context, matrix, has_bias, 0, error));
+    clmoe_status status = CLMOE_OK;
+    for (uint32_t s = 0; s < matrix->shard_count && status == CLMOE_OK; s++)
+        status = clmoe__pool_alloc(context, matrix->shards[s].bytes, &matrix->shards[s], error);
+    if (status == CLMOE_OK && has_bias) status = clmoe__pool_alloc(context, matrix->bias.bytes, &matrix->bias, error);
     if (status != CLMOE_OK) clmoe__matrix_destroy(context, matrix);
     return status;
 }
@@ -47,6 +56,13 @@ uint64_t clmoe__matrix_bytes(const clmoe__matrix *matrix) {
     uint64_t bytes = matrix->bias.bytes;
     for (uint32_t s = 0; s < CLMOE__SHARDS; s++) bytes += matrix->shards[s].bytes;
     return bytes;
+}
+
+uint64_t clmoe__matrix_bytes_unpadded(const clmoe__matrix *matrix) {
+    const uint64_t stored = clmoe__mul(matrix->groups, (uint64_t)matrix->out_features * (matrix->gated ? 2 : 1));
+    const uint64_t values = clmoe__mul(stored, matrix->in_features), bias = matrix->bias.bytes != 0 ? stored * 4 : 0;
+    if (!clmoe__format_is_block(matrix->format)) return values * clmoe__format_bytes(matrix->format) + bias;
+    return clmoe__mul(values, clmoe__super_bytes(matrix->format)) / clmoe__super_values(matrix->format) + bias;
 }
 
 uint32_t clmoe__matrix_parts(const clmoe__matrix *matrix, uint32_t gate_up, const clmoe_tensor *gate,
@@ -95,6 +111,8 @@ clmoe_status clmoe__projection_create(clmoe__packer *packer, clmoe__matrix *matr
                                       const clmoe_tensor *up_bias, const clmoe__matrix_names *names,
                                       clmoe_error *error) {
     clmoe__matrix_part parts[2];
+    if (packer->only_plans)
+        return clmoe__matrix_plan(packer->context, matrix, clmoe__tensor_present(up_bias), 1, error);
     TRY(clmoe__matrix_create(packer->context, matrix, clmoe__tensor_present(up_bias), error));
     const uint32_t count = clmoe__matrix_parts(matrix, gate_up, gate, up, gate_bias, up_bias, names, parts);
     const clmoe_status status = clmoe__pack(packer, matrix, parts, count, error);

@@ -30,10 +30,16 @@ typedef struct clmoe__matrix_part {
     int last_reader;              /* 1: nobody reads the tensor after this part, so it may be released */
 } clmoe__matrix_part;
 
-/* Sets the shape (fields down to lanes are given) and allocates the shards and, with has_bias, the bias. */
+/* Sets the shape (fields down to lanes are given), and how many bytes the shards and, with has_bias, the bias take; none of them
+ * has memory. any_size: also where they exceed what the device allows. */
+clmoe_status clmoe__matrix_plan(const clmoe_context *context, clmoe__matrix *matrix, int has_bias, int any_size,
+                                clmoe_error *error);
+/* The same, and allocates them. */
 clmoe_status clmoe__matrix_create(clmoe_context *context, clmoe__matrix *matrix, int has_bias, clmoe_error *error);
 void clmoe__matrix_destroy(clmoe_context *context, clmoe__matrix *matrix);
 uint64_t clmoe__matrix_bytes(const clmoe__matrix *matrix);
+/* What a matrix would take without columns and values of k that fill up panels; the bias likewise. */
+uint64_t clmoe__matrix_bytes_unpadded(const clmoe__matrix *matrix);
 
 /* What the tensors of a projection are called, for messages and the released callback. */
 typedef struct clmoe__matrix_names {
@@ -63,6 +69,7 @@ typedef struct clmoe__packer {
     void *released_user;
     clmoe__block scales; /* staging of scales; starts empty */
     clmoe__block blocks; /* of quantised rows; starts empty */
+    int only_plans;      /* 1: matrices get their sizes, but neither memory nor values */
 } clmoe__packer;
 void clmoe__packer_destroy(clmoe__packer *packer);
 /* Creates a matrix (shape given down to lanes) and packs checked tensors into it. Nothing remains on failure. */

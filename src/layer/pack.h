@@ -6,6 +6,7 @@
  *   pack_rows.c     rows along k on CPUs, both halves of a panel at once, by cl/pack_rows.cl
  *   pack_blocks.c   rows of blocks, kept or decoded, and rows that are quantised first, on any device, by
  *                   cl/quantize.cl and cl/pack_blocks.cl
+ *   regroup.c       for pack_blocks.c: blocks of groups whose parts are tensors of their own, by cl/regroup.cl
  *
  * pack_any.c and pack_rows.c give the same bits. */
 #ifndef CLMOE_LAYER_PACK_H
@@ -40,6 +41,9 @@ clmoe__pack_source clmoe__pack_source_of(const clmoe__matrix_part *part, const c
                                          uint32_t expert);
 clmoe__pack_scales clmoe__pack_scales_of(const clmoe__matrix_part *part, const clmoe_tensor *tensor, uint32_t features,
                                          uint32_t expert);
+/* Expert `expert` of four kinds of source; `stride` bytes lie between experts in one place. */
+clmoe__place clmoe__expert_place(const void *host, const void *const *host_list, const clmoe_buffer *buffer,
+                                 const clmoe_buffer *buffer_list, uint32_t expert, uint64_t stride);
 /* `place`, `bytes` further on. */
 clmoe__place clmoe__place_plus(clmoe__place place, uint64_t bytes);
 int clmoe__is_on_host(const clmoe_tensor *tensor);

@@ -1,8 +1,8 @@
 /* Packing from and to block formats: pieces of whole panels of one part, on any device. Host memory is read where it lies where
- * the device can (host_view.h), else through the staging buffer. Rows without blocks are quantised first, to a buffer of blocks
- * that is packed then. */
+ * the device can (host_view.h), else through the staging buffer. Rows without blocks are quantised first, and groups in tensors of
+ * their own made blocks (regroup.c), to a buffer of blocks that is packed then. */
+#include "groups.h"
 #include "opencl/host_view.h"
-#include "pack.h"
 
 #define PIECE_BYTES   (16u << 20) /* of source in a launch */
 #define PENDING_BYTES (48u << 20) /* of source enqueued before it is waited for */
@@ -11,10 +11,11 @@ typedef struct blocks_job {
     clmoe__packer *packer;
     clmoe__private_run private_run;
     clmoe__kernel pack, quantize; /* the second where the source has no blocks */
+    clmoe__regroup regroup;       /* where it has groups in tensors of their own */
     const clmoe__matrix *matrix;
     const clmoe__matrix_part *part;
     uint32_t block_format;
-    int quantizes;
+    int quantizes, regroups;
     uint64_t row_bytes, row_width; /* of blocks: from a row to the part's next; of a row */
     uint64_t pending;              /* bytes of source enqueued and not waited for */
     uint32_t released;             /* experts the caller was told of */
@@ -102,6 +103,13 @@ static clmoe_status pack_piece(blocks_job *job, uint32_t group, const clmoe__pac
     const clmoe__matrix *matrix = job->matrix;
     const uint64_t first = (uint64_t)p * job->part->lane_count;
     const uint64_t outs = clmoe__min((uint64_t)panels * job->part->lane_count, matrix->out_features - first);
+    if (job->regroups) {
+        clmoe_buffer blocks;
+        TRY(clmoe__regroup_piece(&job->regroup, &job->private_run.run, group, first, outs, &blocks, error));
+        job->pending += outs * job->row_width;
+        launch(job, &blocks, (uint64_t)group * matrix->panels + p, panels, (uint32_t)outs);
+        return job->private_run.run.status;
+    }
     const uint64_t ahead = job->quantizes ? first * source->out_stride * (source->bits / 8) : first * job->row_bytes;
     clmoe__place at = clmoe__place_plus(source->at, ahead);
     clmoe_status status = CLMOE_OK;
@@ -168,6 +176,8 @@ static clmoe_status create_kernels(blocks_job *job, clmoe_error *error) {
                        job->block_format, matrix->format, matrix->arithmetic, matrix->lanes,
                        context->device.is_cpu ? matrix->lanes : 1);
     TRY(clmoe__kernel_create(context, "pack_blocks.cl", "pack_blocks", &options, "pack", &job->pack, error));
+    if (job->regroups)
+        TRY(clmoe__regroup_create(job->packer, job->part, matrix->in_features, &job->regroup, error));
     if (!job->quantizes) return CLMOE_OK;
     clmoe__options formats = {{0}, 0};
     clmoe__options_add(&formats, " -DSOURCE_FORMAT=%u -DBLOCK_FORMAT=%u", job->part->tensor->format, job->block_format);
@@ -179,15 +189,18 @@ clmoe_status clmoe__pack_blocks(clmoe__packer *packer, const clmoe__matrix *matr
     blocks_job job = {.packer = packer, .matrix = matrix, .part = part};
     const uint32_t format = part->tensor->format;
     job.quantizes = !clmoe__format_is_block(format);
+    job.regroups = part->tensor->groups != NULL;
+    job.regroup.packer = packer;
     job.block_format = job.quantizes ? matrix->format : format;
     job.row_width = clmoe__format_span(job.block_format, matrix->in_features);
     job.row_bytes = job.row_width;
-    if (!job.quantizes)
+    if (!job.quantizes && !job.regroups)
         job.row_bytes =
             clmoe__format_span(format, clmoe__pack_source_of(part, part->tensor, matrix->in_features, 0).out_stride);
     clmoe_status status = create_kernels(&job, error);
     if (status == CLMOE_OK) status = pack_experts(&job, error);
     clmoe__kernel_destroy(packer->context, &job.pack);
     clmoe__kernel_destroy(packer->context, &job.quantize);
+    clmoe__regroup_destroy(&job.regroup);
     return status;
 }

@@ -12,8 +12,7 @@ clmoe__place clmoe__place_plus(clmoe__place place, uint64_t bytes) {
     return place;
 }
 
-/* Expert `expert` of four kinds of source; `stride` bytes lie between experts in one place. */
-static clmoe__place expert_place(const void *host, const void *const *host_list, const clmoe_buffer *buffer,
+clmoe__place clmoe__expert_place(const void *host, const void *const *host_list, const clmoe_buffer *buffer,
                                  const clmoe_buffer *buffer_list, uint32_t expert, uint64_t stride) {
     clmoe__place place = {NULL, {0}};
     if (host_list != NULL) {
@@ -37,8 +36,8 @@ clmoe__pack_source clmoe__pack_source_of(const clmoe__matrix_part *part, const c
     const uint64_t stride = tensor->expert_stride != 0 ? tensor->expert_stride : rows * row;
     const uint64_t first = (uint64_t)part->row_begin * (out_in ? row : 1);
     clmoe__pack_source source = {
-        expert_place(tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list, expert,
-                     clmoe__format_span(tensor->format, stride)),
+        clmoe__expert_place(tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list, expert,
+                            clmoe__format_span(tensor->format, stride)),
         bits, out_in ? row * part->row_step : part->row_step, out_in ? 1 : row};
     source.at = clmoe__place_plus(source.at, clmoe__format_span(tensor->format, first));
     return source;
@@ -55,7 +54,7 @@ clmoe__pack_scales clmoe__pack_scales_of(const clmoe__matrix_part *part, const c
     scales.columns = (uint32_t)clmoe__div_up(features, s->block_columns);
     scales.bytes =
         clmoe__div_up(part->stored_rows, s->block_rows) * scales.columns * (clmoe__format_bits(s->format) / 8);
-    scales.at = expert_place(s->host, s->host_list, &s->buffer, s->buffer_list, expert, scales.bytes);
+    scales.at = clmoe__expert_place(s->host, s->host_list, &s->buffer, s->buffer_list, expert, scales.bytes);
     return scales;
 }
 

@@ -61,7 +61,7 @@ static plan make_plan(const clmoe_routing *r, int has_bias) {
     return p;
 }
 
-static void add_options(const clmoe_select *select, clmoe__options *options) {
+void clmoe__select_options(const clmoe_select *select, clmoe__options *options) {
     const clmoe_routing *r = &select->routing;
     const int choice = r->method == CLMOE_EXPERT_CHOICE, sparsemixer = r->method == CLMOE_SPARSEMIXER;
     plan p = make_plan(r, select->select_bias != NULL);
@@ -94,7 +94,7 @@ static void add_options(const clmoe_select *select, clmoe__options *options) {
 
 static clmoe_status create_kernels(clmoe_select *select, clmoe_error *error) {
     clmoe__options options = {.overflow = 0};
-    add_options(select, &options);
+    clmoe__select_options(select, &options);
     if (select->routing.method != CLMOE_EXPERT_CHOICE) {
         return clmoe__kernel_create(select->context, "select.cl", "select_experts", &options, "select", &select->choose,
                                     error);
@@ -196,16 +196,18 @@ static void launch_over(clmoe__run *run, const clmoe_select *select, uint64_t it
     clmoe__run_launch(run, 1, &global, &local);
 }
 
+void clmoe__select_tables(clmoe__run *run, const clmoe_select *select) {
+    clmoe__run_mem(run, select->select_bias);
+    clmoe__run_mem(run, select->expert_scale);
+}
+
 void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_select_io *io) {
     const int choice = select->routing.method == CLMOE_EXPERT_CHOICE;
     clmoe__run_kernel(run, &select->choose);
     clmoe__run_u32(run, io->tokens);
     clmoe__run_buffer(run, &io->token_count, sizeof(cl_int));
     clmoe__run_buffer(run, &io->logits, sizeof(cl_float));
-    if (!choice) {
-        clmoe__run_mem(run, select->select_bias);
-        clmoe__run_mem(run, select->expert_scale);
-    }
+    if (!choice) clmoe__select_tables(run, select);
     clmoe__run_buffer(run, &io->index, sizeof(cl_int));
     clmoe__run_buffer(run, &io->weight, sizeof(cl_float));
     launch_over(run, select, io->tokens);

@@ -13,6 +13,7 @@
 
 #define TEST_N          45
 #define TEST_K          71  /* of wide formats */
+#define MATRIX_K        199 /* of those, more than all stages of gemm_matrix.cl hold */
 #define BLOCKS_K        192 /* of block formats, or two blocks: no multiple of a super of 128 */
 #define TEST_ROWS_EXTRA 3   /* beyond one full tile */
 #define TOLERANCE       1e-5
@@ -23,6 +24,7 @@ typedef struct product {
     const clmoe__gemm_choice *choice;
     clmoe_tensor source;
     const float *x;
+    int x_is_bf16; /* 1: rows are bf16 at multiples of 16 bytes, which matrix units take as they are */
 } product;
 
 typedef struct fixture {
@@ -49,26 +51,50 @@ static clmoe_status prepare(clmoe_context *context, const product *p, fixture *f
     TRY(clmoe__projection_create(&f->packer, &f->matrix, 0, &none, &p->source, &none, &none, &names, error));
     const clmoe__gemm_spec spec = {.matrix = &f->matrix,
                                    .choice = p->choice,
-                                   .x_format = CLMOE_F32,
+                                   .x_format = p->x_is_bf16 ? CLMOE_BF16 : CLMOE_F32,
                                    .y_format = CLMOE_F32,
                                    .stage = "self-test"};
     return clmoe__gemm_create(context, &spec, &f->gemm, error);
 }
 
+static uint64_t bf16_stride(const product *p) { return clmoe__round_up(p->k, 8); }
+
+/* Writes x; as bf16 it is the upper halves, for its values have no more digits. */
+static void write_x(clmoe__run *run, const product *p, const clmoe_buffer *to, clmoe_error *error) {
+    if (!p->x_is_bf16) {
+        clmoe__run_write(run, to, p->x, sizeof(float) * p->rows * p->k);
+        return;
+    }
+    const size_t stride = (size_t)bf16_stride(p);
+    uint16_t *rows = calloc(p->rows * stride, sizeof *rows);
+    if (rows == NULL) {
+        clmoe__run_fail(run, clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test"));
+        return;
+    }
+    for (uint32_t r = 0; r < p->rows; r++)
+        for (uint32_t k = 0; k < p->k; k++) {
+            uint32_t bits;
+            memcpy(&bits, &p->x[r * p->k + k], sizeof bits);
+            rows[r * stride + k] = (uint16_t)(bits >> 16);
+        }
+    clmoe__run_write(run, to, rows, sizeof *rows * p->rows * stride);
+    free(rows);
+}
+
 static clmoe_status execute(clmoe_context *context, const product *p, fixture *f, float *y, clmoe_error *error) {
-    const uint64_t x_used = sizeof(float) * p->rows * p->k, y_used = sizeof(float) * p->rows * TEST_N;
+    const uint64_t x_used = sizeof(float) * p->rows * bf16_stride(p), y_used = sizeof(float) * p->rows * TEST_N;
     const uint64_t x_bytes = clmoe__round_up(x_used, 256), y_bytes = clmoe__round_up(y_used, 256);
     TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, p->rows), &f->memory, error));
     clmoe__gemm_io io = {0};
     io.tokens = io.max_rows = p->rows;
     io.x = clmoe_cl_mem(f->memory.mem, 0);
-    io.x_stride = p->k;
+    io.x_stride = p->x_is_bf16 ? bf16_stride(p) : p->k;
     io.y = clmoe_cl_mem(f->memory.mem, x_bytes);
     io.y_stride = TEST_N;
     io.operand = clmoe_cl_mem(f->memory.mem, x_bytes + y_bytes);
     clmoe__private_run private_run;
     TRY(clmoe__private_run_begin(&private_run, context, error));
-    clmoe__run_write(&private_run.run, &io.x, p->x, x_used);
+    write_x(&private_run.run, p, &io.x, error);
     clmoe__gemm_launch(&private_run.run, &f->gemm, &io);
     clmoe__run_read(&private_run.run, y, &io.y, y_used);
     return clmoe__private_run_end(&private_run);
@@ -139,6 +165,7 @@ static clmoe_status decode(clmoe_context *context, const product *p, float *weig
     unit.choice = &choice;
     unit.rows = p->k;
     unit.x = x;
+    unit.x_is_bf16 = 0;
     const clmoe_status status = multiply(context, &unit, weights, error);
     free(x);
     return status;
@@ -173,10 +200,10 @@ static clmoe_status test_blocks(clmoe_context *context, product *p, float *weigh
 
 clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                    uint32_t arithmetic, int *passed, clmoe_error *error) {
-    const int is_block = clmoe__format_is_block(format);
+    const int is_block = clmoe__format_is_block(format), is_matrix = choice->variant->macro == CLMOE__MACRO_MATRIX;
     product p = {.format = format, .arithmetic = arithmetic, .choice = choice};
     p.rows = choice->tile_rows + TEST_ROWS_EXTRA;
-    p.k = is_block ? (uint32_t)clmoe__max(BLOCKS_K, 2 * clmoe__format_values(format)) : TEST_K;
+    p.k = is_block ? (uint32_t)clmoe__max(BLOCKS_K, 2 * clmoe__format_values(format)) : is_matrix ? MATRIX_K : TEST_K;
     *passed = 0;
     float *weights = malloc(sizeof(float) * TEST_N * p.k), *x = malloc(sizeof(float) * p.rows * p.k);
     float *y = calloc(p.rows, sizeof(float) * TEST_N);
@@ -186,6 +213,15 @@ clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_cho
         status = clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
     else
         status = (is_block ? test_blocks : test_wide)(context, &p, weights, x, y, passed, error);
+    if (status == CLMOE_OK && *passed && is_matrix) {
+        p.x_is_bf16 = 1;
+        memset(y, 0, sizeof(float) * p.rows * TEST_N);
+        status = (is_block ? test_blocks : test_wide)(context, &p, weights, x, y, passed, error);
+    }
+    if (status == CLMOE_OK && *passed && choice->variant->macro == CLMOE__MACRO_GPU) {
+        p.rows = TEST_ROWS_EXTRA; /* another kernel's */
+        status = (is_block ? test_blocks : test_wide)(context, &p, weights, x, y, passed, error);
+    }
     free(weights);
     free(x);
     free(y);

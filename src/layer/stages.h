@@ -39,6 +39,13 @@ void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_sel
 void clmoe__dispatch_launch(clmoe__run *run, clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
 void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_combine_io *io);
 
+/* For a kernel that does the work of both (route.c): build options of select.clh and dispatch.clh; select's vectors as two
+ * arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of one group. */
+void clmoe__select_options(const clmoe_select *select, clmoe__options *options);
+void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options);
+void clmoe__select_tables(clmoe__run *run, const clmoe_select *select);
+void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
+
 /* Calls `launch` on an open run with run->warm set, on a queue of its own, and waits: the last step of every create. */
 clmoe_status clmoe__warm(clmoe_context *context, void (*launch)(clmoe__run *run, void *stage), void *stage,
                          clmoe_error *error);

@@ -1,6 +1,6 @@
 /* What can be said of a caller's tensor without reading it: is it there, is its description sound, is the memory it
  * names large enough. May call src/opencl (buffer checks) and src/os. */
-#include "stages.h"
+#include "groups.h"
 
 int clmoe__tensor_present(const clmoe_tensor *tensor) {
     return tensor->host != NULL || tensor->host_list != NULL || tensor->buffer.kind != CLMOE_BUFFER_NONE ||
@@ -51,29 +51,21 @@ static clmoe_status check_blocks(const clmoe_tensor *tensor, uint64_t columns, c
     return CLMOE_OK;
 }
 
-/* Where a tensor or its scales come from. */
-typedef struct sources {
-    uint32_t format;
-    const void *host;
-    const void *const *host_list;
-    const clmoe_buffer *buffer, *buffer_list;
-} sources;
-
-static int count_sources(const sources *s) {
-    return (s->host != NULL) + (s->host_list != NULL) + (s->buffer->kind != CLMOE_BUFFER_NONE) + (s->buffer_list != NULL);
+static int count_sources(const clmoe_pieces *s) {
+    return (s->host != NULL) + (s->host_list != NULL) + (s->buffer.kind != CLMOE_BUFFER_NONE) + (s->buffer_list != NULL);
 }
 
 /* Lists have no holes, buffers are large enough; `bytes` of one expert, `all` of all in one place. */
-static clmoe_status check_memory(const clmoe_context *context, const sources *s, uint32_t experts, uint64_t bytes,
-                                 uint64_t all, const char *name, clmoe_error *error) {
-    const size_t size = clmoe__format_is_wide(s->format) ? clmoe__format_bytes(s->format) : 1;
+static clmoe_status check_memory(const clmoe_context *context, const clmoe_pieces *s, uint32_t format, uint32_t experts,
+                                 uint64_t bytes, uint64_t all, const char *name, clmoe_error *error) {
+    const size_t size = clmoe__format_is_wide(format) ? clmoe__format_bytes(format) : 1;
     for (uint32_t e = 0; s->host_list != NULL && e < experts; e++)
         REQUIRE(s->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
     for (uint32_t e = 0; s->buffer_list != NULL && e < experts; e++)
         TRY(clmoe__buffer_check(context, &s->buffer_list[e], bytes, size, 1, name, error));
     REQUIRE(s->host == NULL || all <= SIZE_MAX / 2, error, name, "%s has more bytes than memory can hold", name);
-    if (s->buffer->kind == CLMOE_BUFFER_NONE) return CLMOE_OK;
-    return clmoe__buffer_check(context, s->buffer, all, size, 1, name, error);
+    if (s->buffer.kind == CLMOE_BUFFER_NONE) return CLMOE_OK;
+    return clmoe__buffer_check(context, &s->buffer, all, size, 1, name, error);
 }
 
 static clmoe_status check_scales(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
@@ -88,12 +80,59 @@ static clmoe_status check_scales(const clmoe_context *context, const clmoe_tenso
     REQUIRE(s->block_rows >= 1 && s->block_columns >= 1, error, name,
             "%s.scales has blocks of %u x %u, expected 1 x 1 or larger", name, s->block_rows, s->block_columns);
     REQUIRE(s->reserved == 0, error, name, "%s.scales.reserved is not 0", name);
-    const sources from = {s->format, s->host, s->host_list, &s->buffer, s->buffer_list};
+    const clmoe_pieces from = {s->host, s->host_list, s->buffer, s->buffer_list};
     REQUIRE(count_sources(&from) == 1, error, name,
             "%s.scales has %d sources: set one of host, host_list, buffer and buffer_list", name, count_sources(&from));
     const uint64_t count = clmoe__mul(clmoe__div_up(rows, s->block_rows), clmoe__div_up(columns, s->block_columns));
     const uint64_t bytes = clmoe__format_span(s->format, count);
-    return check_memory(context, &from, experts, bytes, clmoe__mul(experts, bytes), name, error);
+    return check_memory(context, &from, s->format, experts, bytes, clmoe__mul(experts, bytes), name, error);
+}
+
+/* What is said of groups in tensors of their own, and of the tensor that holds their codes. */
+static clmoe_status check_group_fields(const clmoe_tensor *tensor, uint64_t rows, const char *name, clmoe_error *error) {
+    const clmoe_groups *g = tensor->groups;
+    const uint32_t values = clmoe__format_values(tensor->format);
+    REQUIRE(tensor->format >= CLMOE_U4_G32 && tensor->format <= CLMOE_S8_G256, error, name,
+            "%s.groups is given, but %s.format is %s, expected CLMOE_U4_G32 to CLMOE_S8_G256", name, name,
+            clmoe__format_name(tensor->format));
+    REQUIRE(tensor->row_stride == 0 && tensor->expert_stride == 0 && tensor->layout == 0 && tensor->scales == NULL, error,
+            name, "%s.groups is given with a layout, a stride or scales of %s itself, expected none", name, name);
+    REQUIRE(g->order <= CLMOE_CODES_ROWS, error, name, "%s.groups.order is %u, expected 0..2", name, g->order);
+    REQUIRE(g->group_size % values == 0, error, name, "%s.groups.group_size is %u, expected a multiple of %u with format %s",
+            name, g->group_size, values, clmoe__format_name(tensor->format));
+    REQUIRE(clmoe__format_is_wide(g->scale_format), error, name,
+            "%s.groups.scale_format is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16", name, g->scale_format);
+    REQUIRE(g->zeros_less_1 <= 1, error, name, "%s.groups.zeros_less_1 is %u, expected 0 or 1", name, g->zeros_less_1);
+    const int has_zeros = clmoe__format_find(tensor->format)->minimum;
+    const uint64_t shares = g->order == CLMOE_CODES_AWQ || (g->order == CLMOE_CODES_GPTQ && has_zeros);
+    const uint32_t codes = 32u / clmoe__format_find(tensor->format)->code_bits;
+    REQUIRE(!shares || rows % codes == 0, error, name, "%s has %llu out_features, expected a multiple of the %u in a word", name,
+            (unsigned long long)rows, codes);
+    REQUIRE(count_sources(&g->scales) == 1, error, name,
+            "%s.groups.scales has %d sources: set one of host, host_list, buffer and buffer_list", name,
+            count_sources(&g->scales));
+    REQUIRE(count_sources(&g->zeros) == has_zeros, error, name, "%s.groups.zeros has %d sources, expected %d with format %s", name,
+            count_sources(&g->zeros), has_zeros, clmoe__format_name(tensor->format));
+    return CLMOE_OK;
+}
+
+static clmoe_status check_groups(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
+                                 uint64_t columns, const char *name, clmoe_error *error) {
+    const clmoe_groups *g = tensor->groups;
+    TRY(check_group_fields(tensor, rows, name, error));
+    TRY(check_blocks(tensor, columns, name, error));
+    const clmoe__group_sizes sizes = clmoe__groups_sizes(tensor, rows, columns);
+    const clmoe_pieces codes = {tensor->host, tensor->host_list, tensor->buffer, tensor->buffer_list};
+    const struct {
+        const clmoe_pieces *pieces;
+        uint32_t format;
+        uint64_t bytes;
+    } all[] = {{&codes, tensor->format, sizes.codes}, {&g->scales, g->scale_format, sizes.scales},
+               {&g->zeros, tensor->format, sizes.zeros}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        TRY(check_memory(context, all[i].pieces, all[i].format, experts, all[i].bytes, clmoe__mul(experts, all[i].bytes), name,
+                         error));
+    return CLMOE_OK;
 }
 
 static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, const char *name, clmoe_error *error) {
@@ -111,7 +150,7 @@ static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, cons
 
 static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
                           uint64_t columns, int required, int is_matrix, const char *name, clmoe_error *error) {
-    const sources from = {tensor->format, tensor->host, tensor->host_list, &tensor->buffer, tensor->buffer_list};
+    const clmoe_pieces from = {tensor->host, tensor->host_list, tensor->buffer, tensor->buffer_list};
     const int given = count_sources(&from);
     REQUIRE(tensor->reserved == 0, error, name, "%s.reserved is not 0", name);
     REQUIRE(given != 0 || !required, error, name, "%s is absent: set one of host, host_list, buffer and buffer_list",
@@ -122,6 +161,7 @@ static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tens
     TRY(check_format(tensor, is_matrix, name, error));
     REQUIRE(experts > 0 && rows > 0 && columns > 0, error, name, "%s is given, but its shape is [%u, %llu, %llu]", name,
             experts, (unsigned long long)rows, (unsigned long long)columns);
+    if (tensor->groups != NULL) return check_groups(context, tensor, experts, rows, columns, name, error);
     const stored_rows stored = rows_of(tensor, rows, columns);
     TRY(check_strides(tensor, stored, name, error));
     TRY(check_blocks(tensor, columns, name, error));
@@ -129,7 +169,7 @@ static clmoe_status check(const clmoe_context *context, const clmoe_tensor *tens
     const uint64_t span = rows_span(stored);
     const uint64_t step = tensor->expert_stride != 0 ? tensor->expert_stride : clmoe__mul(stored.count, stored.stride);
     const uint64_t all = clmoe__add(clmoe__mul(experts - 1, step), span);
-    return check_memory(context, &from, experts, clmoe__format_span(tensor->format, span),
+    return check_memory(context, &from, tensor->format, experts, clmoe__format_span(tensor->format, span),
                         clmoe__format_span(tensor->format, all), name, error);
 }
 

@@ -1,6 +1,7 @@
 /* Weights of a layer: checks the description, packs every tensor on the device, holds them until the last layer lets go. */
 #include "weights.h"
 
+#include <clmoe/clmoe_stages.h>
 #include <stdlib.h>
 
 #define MAX_EXPERTS  1024u
@@ -42,14 +43,22 @@ static clmoe_status check_ffn(const clmoe_context *context, const clmoe_ffn *ffn
     return CLMOE_OK;
 }
 
+static clmoe_status create_vector(const clmoe_weights *weights, const clmoe_tensor *tensor, uint64_t count,
+                                  const char *name, clmoe__vector *vector, clmoe_error *error) {
+    if (!weights->is_plan) return clmoe__vector_create(weights->context, tensor, count, name, vector, error);
+    TRY(clmoe__tensor_check(weights->context, tensor, 1, 1, count, 0, name, error));
+    if (clmoe__tensor_present(tensor)) vector->block.bytes = clmoe__pool_block_bytes(weights->context, count * 4);
+    return CLMOE_OK;
+}
+
 /* The factors of a set of experts. */
-static clmoe_status create_scales(clmoe_context *context, const clmoe_ffn *from, const char *const names[3],
+static clmoe_status create_scales(const clmoe_weights *weights, const clmoe_ffn *from, const char *const names[3],
                                   clmoe__ffn *ffn, clmoe_error *error) {
     const uint32_t n = from->num_experts;
     if (from->intermediate_size == 0) return CLMOE_OK;
-    TRY(clmoe__vector_create(context, &from->gate_scale, n, names[0], &ffn->gate_scale, error));
-    TRY(clmoe__vector_create(context, &from->up_scale, n, names[1], &ffn->up_scale, error));
-    return clmoe__vector_create(context, &from->down_scale, n, names[2], &ffn->down_scale, error);
+    TRY(create_vector(weights, &from->gate_scale, n, names[0], &ffn->gate_scale, error));
+    TRY(create_vector(weights, &from->up_scale, n, names[1], &ffn->up_scale, error));
+    return create_vector(weights, &from->down_scale, n, names[2], &ffn->down_scale, error);
 }
 
 static clmoe_status check_latent(const clmoe_context *context, const clmoe_weights_desc *desc, clmoe_error *error) {
@@ -85,7 +94,8 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
     REQUIRE(h >= 1 && h <= MAX_FEATURES, error, "hidden_size", "hidden_size is %u, expected 1..%u", h, MAX_FEATURES);
     REQUIRE(desc->format == CLMOE_FORMAT_NONE || clmoe__format_is_wide(desc->format) ||
                 clmoe__format_is_kept_block(desc->format),
-            error, "format", "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16 or CLMOE_Q8_0 to CLMOE_NVFP4",
+            error, "format",
+            "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to CLMOE_S8_G256",
             desc->format);
     REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);
@@ -133,15 +143,16 @@ static clmoe_status pack_with(clmoe__packer *packer, clmoe_weights *weights, con
 }
 
 static clmoe_status pack_matrices(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
-    clmoe__packer packer = {
-        .context = weights->context, .released = desc->released, .released_user = desc->released_user};
+    clmoe__packer packer = {.context = weights->context,
+                            .released = desc->released,
+                            .released_user = desc->released_user,
+                            .only_plans = weights->is_plan};
     const clmoe_status status = pack_with(&packer, weights, desc, error);
     clmoe__packer_destroy(&packer);
     return status;
 }
 
 static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error) {
-    clmoe_context *context = weights->context;
     weights->hidden_size = desc->hidden_size;
     weights->latent_size = desc->latent_size;
     weights->experts_size = desc->latent_size != 0 ? desc->latent_size : desc->hidden_size;
@@ -150,20 +161,16 @@ static clmoe_status fill(clmoe_weights *weights, const clmoe_weights_desc *desc,
     TRY(pack_matrices(weights, desc, error));
     static const char *const scales[] = {"experts.gate_scale", "experts.up_scale", "experts.down_scale"};
     static const char *const shared_scales[] = {"shared.gate_scale", "shared.up_scale", "shared.down_scale"};
-    TRY(create_scales(context, &desc->experts, scales, &weights->experts, error));
-    TRY(create_scales(context, &desc->shared, shared_scales, &weights->shared, error));
-    TRY(clmoe__vector_create(context, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias,
-                             error));
-    TRY(clmoe__vector_create(context, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale,
-                             error));
-    TRY(clmoe__vector_create(context, &desc->shared_gate, desc->hidden_size, "shared_gate", &weights->shared_gate,
-                             error));
-    return clmoe__vector_create(context, &desc->output_bias, desc->hidden_size, "output_bias", &weights->output_bias,
-                                error);
+    TRY(create_scales(weights, &desc->experts, scales, &weights->experts, error));
+    TRY(create_scales(weights, &desc->shared, shared_scales, &weights->shared, error));
+    TRY(create_vector(weights, &desc->select_bias, desc->num_classes, "select_bias", &weights->select_bias, error));
+    TRY(create_vector(weights, &desc->expert_scale, desc->num_classes, "expert_scale", &weights->expert_scale, error));
+    TRY(create_vector(weights, &desc->shared_gate, desc->hidden_size, "shared_gate", &weights->shared_gate, error));
+    return create_vector(weights, &desc->output_bias, desc->hidden_size, "output_bias", &weights->output_bias, error);
 }
 
-clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
-                                  clmoe_error *error) {
+static clmoe_status create(clmoe_context *context, const clmoe_weights_desc *desc, int is_plan, clmoe_weights **weights,
+                           clmoe_error *error) {
     REQUIRE(weights != NULL, error, "weights", "weights is NULL");
     *weights = NULL;
     REQUIRE(context != NULL, error, "context", "context is NULL");
@@ -176,6 +183,7 @@ clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_de
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for clmoe_weights");
     made->references.value = 1;
     made->context = context;
+    made->is_plan = is_plan;
     clmoe__context_retain(context);
     const clmoe_status status = fill(made, &taken, error);
     if (status != CLMOE_OK) {
@@ -184,6 +192,16 @@ clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_de
     }
     *weights = made;
     return CLMOE_OK;
+}
+
+clmoe_status clmoe_weights_create(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
+                                  clmoe_error *error) {
+    return create(context, desc, 0, weights, error);
+}
+
+clmoe_status clmoe_weights_plan(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
+                                clmoe_error *error) {
+    return create(context, desc, 1, weights, error);
 }
 
 void clmoe__weights_retain(clmoe_weights *weights) { clmoe__counter_add(&weights->references, 1); }
@@ -204,10 +222,14 @@ void clmoe_weights_destroy(clmoe_weights *weights) {
     clmoe__context_release(context);
 }
 
+uint64_t clmoe__ffn_bytes(const clmoe__ffn *ffn) {
+    return clmoe__matrix_bytes(&ffn->up) + clmoe__matrix_bytes(&ffn->down) + ffn->gate_scale.block.bytes +
+           ffn->up_scale.block.bytes + ffn->down_scale.block.bytes;
+}
+
 uint64_t clmoe_weights_bytes(const clmoe_weights *weights) {
     if (weights == NULL) return 0;
-    return clmoe__matrix_bytes(&weights->experts.up) + clmoe__matrix_bytes(&weights->experts.down) +
-           clmoe__matrix_bytes(&weights->shared.up) + clmoe__matrix_bytes(&weights->shared.down) +
+    return clmoe__ffn_bytes(&weights->experts) + clmoe__ffn_bytes(&weights->shared) +
            clmoe__matrix_bytes(&weights->latent_in) + clmoe__matrix_bytes(&weights->latent_out) +
            clmoe__matrix_bytes(&weights->router) + weights->select_bias.block.bytes +
            weights->expert_scale.block.bytes + weights->shared_gate.block.bytes + weights->output_bias.block.bytes;

@@ -16,6 +16,7 @@ typedef struct clmoe__ffn {
 struct clmoe_weights {
     clmoe__counter references;
     clmoe_context *context;
+    int is_plan; /* shapes and sizes only: no block has memory */
     uint32_t hidden_size, num_classes;
     uint32_t latent_size;      /* 0: the experts see x itself */
     uint32_t experts_size;     /* features of an expert's input and output: latent_size, or else hidden_size */
@@ -30,6 +31,8 @@ struct clmoe_weights {
 };
 
 void clmoe__weights_retain(clmoe_weights *weights);
+/* Bytes of device memory that a set of experts takes, its factors included. */
+uint64_t clmoe__ffn_bytes(const clmoe__ffn *ffn);
 
 /* Sets shape, format, arithmetic and choice of every matrix there is, from a checked description. (weights_plan.c) */
 clmoe_status clmoe__weights_plan(clmoe_weights *weights, const clmoe_weights_desc *desc, clmoe_error *error);

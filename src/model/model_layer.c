@@ -115,6 +115,10 @@ static clmoe__matrix_files down_matrix(const expert_set *set, const clmoe__form 
                                  set->shared, set->hidden, set->intermediate, &set->ffn->down};
 }
 
+static int is_there(const clmoe__builder *b, const clmoe__form *form) {
+    return clmoe__build_find(b, form->up, clmoe__form_suffix(form)) != NULL || clmoe__groups_there(b, form, form->up);
+}
+
 static int form_fits(const clmoe__builder *b, const expert_set *set, const clmoe__form *form) {
     const clmoe__matrix_files up = up_matrix(set, form), down = down_matrix(set, form);
     const clmoe__expected up_shape = clmoe__matrix_shape(&up), down_shape = clmoe__matrix_shape(&down);
@@ -123,12 +127,13 @@ static int form_fits(const clmoe__builder *b, const expert_set *set, const clmoe
     return u != NULL && d != NULL && clmoe__tensor_fits(u, &up_shape) && clmoe__tensor_fits(d, &down_shape);
 }
 
-/* The first form that fits, else the first that is there, else the first: its errors are the most telling. */
+/* The first form that fits, else the first that is there, also in groups of integers, else the first: its errors are the most
+ * telling. */
 static const clmoe__form *choose_form(const clmoe__builder *b, const expert_set *set) {
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
         if (form_fits(b, set, set->forms[i])) return set->forms[i];
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
-        if (clmoe__build_find(b, set->forms[i]->up, clmoe__form_suffix(set->forms[i])) != NULL) return set->forms[i];
+        if (is_there(b, set->forms[i])) return set->forms[i];
     return set->forms[0];
 }
 
@@ -137,7 +142,7 @@ static clmoe_status check_quantized(const clmoe__builder *b, const expert_set *s
     const clmoe__config *config = &b->model->config;
     const char *method = NULL;
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
-        if (clmoe__build_find(b, set->forms[i]->up, clmoe__form_suffix(set->forms[i])) != NULL) return CLMOE_OK;
+        if (is_there(b, set->forms[i])) return CLMOE_OK;
     for (const char *const *key = clmoe__quantization_keys; *key != NULL && method == NULL; key++) {
         char full[CLMOE__NAME_ROOM];
         (void)snprintf(full, sizeof full, "%s.quant_method", *key);
@@ -148,17 +153,21 @@ static clmoe_status check_quantized(const clmoe__builder *b, const expert_set *s
     tensor_name(b, form->up, clmoe__form_suffix(form), 0, name);
     return clmoe__fail(
         b->error, CLMOE_UNSUPPORTED, "quantization_config.quant_method",
-        "%s: the experts are quantized by \"%.40s\", expected \"fp8\", \"mxfp4\" or none; there is no %.150s",
+        "%s: the experts are quantized by \"%.40s\", expected \"gptq\", \"awq\", "
+        "\"compressed-tensors\", \"fp8\", \"mxfp4\" or none; there is no %.150s",
         clmoe__path_end(config->path), method, name);
 }
 
 /* Notes what a matrix holds, once: "q4_K, q6_K". */
-static void add_format(clmoe__builder *b, const clmoe__form *form, const char *pattern) {
+static void add_format(clmoe__builder *b, const clmoe__form *form, const char *pattern, const clmoe_tensor *tensor) {
     const clmoe__file_tensor *found = pattern != NULL ? clmoe__build_find(b, pattern, clmoe__form_suffix(form)) : NULL;
     char name[16] = "", *text = b->out->formats;
-    if (found == NULL) return;
-    (void)snprintf(name, sizeof name, "%s", form->storage == CLMOE__MXFP4 ? "f4_e2m1" : found->dtype->name);
-    if (found->dtype->block_values == 0)
+    if (found == NULL && tensor->groups == NULL) return;
+    if (tensor->groups != NULL)
+        clmoe__groups_name(tensor->format, name);
+    else
+        (void)snprintf(name, sizeof name, "%s", form->storage == CLMOE__MXFP4 ? "f4_e2m1" : found->dtype->name);
+    if (tensor->groups == NULL && found->dtype->block_values == 0)
         for (char *c = name; *c != '\0'; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
     const size_t length = strlen(name), used = strlen(text);
     for (const char *at = text; (at = strstr(at, name)) != NULL; at += length)
@@ -190,10 +199,12 @@ static clmoe_status add_set(clmoe__builder *b, const expert_set *set) {
     if (form->gate != NULL) TRY(clmoe__build_matrix(b, &gate));
     TRY(clmoe__build_matrix(b, &up));
     TRY(clmoe__build_matrix(b, &down));
+    clmoe__settle_groups(b, &set->ffn->up, form->gate != NULL ? &set->ffn->gate : NULL);
+    clmoe__settle_groups(b, &set->ffn->down, NULL);
     if (!set->shared) {
-        add_format(b, form, form->gate);
-        add_format(b, form, form->up);
-        add_format(b, form, form->down);
+        add_format(b, form, form->gate, &set->ffn->gate);
+        add_format(b, form, form->up, &set->ffn->up);
+        add_format(b, form, form->down, &set->ffn->down);
     }
     TRY(add_scales(b, set, form));
     TRY(expert_bias(b, form->gate_bias, set->gate_bias, set->experts, set->intermediate, &set->ffn->gate_bias));
@@ -277,7 +288,8 @@ clmoe_status clmoe__layer_weights_create(const clmoe_model *model, uint32_t laye
                                          clmoe_error *error) {
     *out = (clmoe__layer_weights){0};
     clmoe_weights_desc_default(&out->desc, sizeof out->desc);
-    out->lists = calloc((size_t)local * 6, sizeof *out->lists); /* three matrices and their scales */
+    /* codes, scales and zero points of three matrices, of the experts and of the shared ones */
+    out->lists = calloc((size_t)local * 18, sizeof *out->lists);
     if (out->lists == NULL)
         return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for the list of tensors");
     clmoe__builder b = {model, model->config.family, c, layer, first, local, NULL, scan, out, error};

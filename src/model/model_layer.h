@@ -16,7 +16,7 @@ void clmoe__tensor_name(char name[CLMOE__NAME_ROOM], const char *prefix, const c
 
 /* What a tensor must be. */
 typedef struct clmoe__expected {
-    uint64_t formats; /* bits CLMOE__BIT(clmoe_format); 0: U8; all: whatever it is */
+    uint64_t formats; /* bits CLMOE__BIT(clmoe_format); 0: U8; CLMOE__WORDS: I32; CLMOE__LONGS: I64; all: whatever it is */
     uint32_t rank;
     uint64_t shape[4];
     int vector; /* rank 1, or any number of leading ones before it */
@@ -24,6 +24,8 @@ typedef struct clmoe__expected {
 
 #define CLMOE__BIT(format)   ((uint64_t)1 << (format))
 #define CLMOE__PLAIN_FORMATS (CLMOE__BIT(CLMOE_F32) | CLMOE__BIT(CLMOE_F16) | CLMOE__BIT(CLMOE_BF16))
+#define CLMOE__WORDS         CLMOE__BIT(63)
+#define CLMOE__LONGS         CLMOE__BIT(62)
 #define CLMOE__ANY_FORMAT    UINT64_MAX
 
 /* Finds a tensor that must be there and is as expected. Blocks that nobody here decodes are UNSUPPORTED. */
@@ -44,10 +46,18 @@ typedef struct clmoe__source {
 
 #define CLMOE__SOURCES 24
 
+/* A matrix in groups of integers. is_symmetric: it has no zero points, or all in the middle, as far as they were read. */
+typedef struct clmoe__group_files {
+    clmoe_groups groups;
+    int is_symmetric;
+} clmoe__group_files;
+
 typedef struct clmoe__layer_weights {
     clmoe_weights_desc desc; /* points into the mapped files, and into what follows */
     clmoe_scales scales[6];
     uint32_t num_scales;
+    clmoe__group_files groups[6];
+    uint32_t num_groups;
     const void **lists; /* owned: pointers of one tensor an expert */
     uint32_t num_lists; /* of `local` pointers each */
     clmoe__source sources[CLMOE__SOURCES];
@@ -105,6 +115,16 @@ clmoe__expected clmoe__matrix_shape(const clmoe__matrix_files *m);
 const char *clmoe__form_suffix(const clmoe__form *form);
 /* Points m->tensor, and its scales, at the files. */
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m);
+/* The next list of one pointer an expert. */
+const void **clmoe__new_list(clmoe__builder *b);
+
+/* Is the matrix of this name there in groups of integers? The next two are for those that are. (model_groups.c) */
+int clmoe__groups_there(const clmoe__builder *b, const clmoe__form *form, const char *pattern);
+clmoe_status clmoe__build_groups(clmoe__builder *b, const clmoe__matrix_files *m);
+/* Matrices that share panels, `other` may be NULL: they lose their zero points if none needs them. What is not in groups stays
+ * what it is. */
+void clmoe__settle_groups(clmoe__builder *b, clmoe_tensor *one, clmoe_tensor *other);
+void clmoe__groups_name(uint32_t format, char name[16]);
 
 /* The rule of a layer in words; has_bias: experts are chosen with a bias. (rule_text.c) */
 void clmoe__rule_text(const clmoe_layer_desc *desc, int has_bias, char *text, size_t room);

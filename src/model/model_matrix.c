@@ -1,4 +1,5 @@
-/* The matrices of experts: one tensor each or all in one, in fp8 with scales or in mxfp4. Calls checkpoint and json. */
+/* The matrices of experts: one tensor each or all in one, in fp8 with scales or in mxfp4; groups of integers are model_groups.c's.
+ * Calls checkpoint and json. */
 #include <stdio.h>
 
 #include "json.h"
@@ -10,8 +11,7 @@
 #define SCALE_FORMATS  (CLMOE__PLAIN_FORMATS | CLMOE__BIT(CLMOE_F8_E8M0))
 #define MX_BLOCK       32u /* elements that share a scale in mxfp4 */
 
-/* The next list of one pointer an expert. */
-static const void **new_list(clmoe__builder *b) { return b->out->lists + (size_t)b->out->num_lists++ * b->local; }
+const void **clmoe__new_list(clmoe__builder *b) { return b->out->lists + (size_t)b->out->num_lists++ * b->local; }
 
 /* ------------------------------------------------------------------------------------------------ scales */
 
@@ -65,7 +65,7 @@ static clmoe_status fp8_scales(clmoe__builder *b, const clmoe__matrix_files *m) 
                                found->name, found->dtype->name);
         if (fused || m->shared || (e >= b->first && e - b->first < b->local)) TRY(check_scales(b, found));
         if (fused || m->shared) continue;
-        if (e == 0) list = new_list(b);
+        if (e == 0) list = clmoe__new_list(b);
         if (e >= b->first && e - b->first < b->local) list[e - b->first] = found->data;
     }
     const uint64_t bytes = fused ? found->bytes / m->experts : found->bytes;
@@ -114,7 +114,7 @@ static clmoe__expected wanted_shape(const clmoe__builder *b, const clmoe__matrix
 static clmoe_status one_each(clmoe__builder *b, const clmoe__matrix_files *m) {
     const clmoe__expected expected = wanted_shape(b, m);
     const clmoe__file_tensor *found = NULL;
-    const void **list = m->shared ? NULL : new_list(b);
+    const void **list = m->shared ? NULL : clmoe__new_list(b);
     for (uint32_t e = 0; e < m->experts; e++) {
         TRY(clmoe__build_get(b, m->pattern, "", e, &expected, &found));
         if (e == 0) m->tensor->format = found->dtype->format;
@@ -158,6 +158,7 @@ static clmoe_status mxfp4(clmoe__builder *b, const clmoe__matrix_files *m) {
 
 clmoe_status clmoe__build_matrix(clmoe__builder *b, const clmoe__matrix_files *m) {
     m->tensor->layout = m->layout;
+    if (clmoe__groups_there(b, m->form, m->pattern)) return clmoe__build_groups(b, m);
     if (m->form->storage == CLMOE__MXFP4) return mxfp4(b, m);
     if (m->form->storage == CLMOE__ONE_EACH) {
         TRY(one_each(b, m));

@@ -44,6 +44,10 @@ static void formats_text(char text[80], uint64_t formats) {
         if (formats >> names[i].format & 1)
             used += (size_t)snprintf(text + used, 80 - used, "%s%s", used != 0 ? ", " : "", names[i].name);
     if (formats == 0) (void)snprintf(text, 80, "U8");
+    if (formats == CLMOE__WORDS || formats == CLMOE__LONGS) {
+        (void)snprintf(text, 80, formats == CLMOE__WORDS ? "I32" : "I64");
+        return;
+    }
     if (formats >> CLMOE_Q8_0 != 0) (void)snprintf(text + used, 80 - used, " or a block format");
 }
 
@@ -59,6 +63,8 @@ int clmoe__tensor_fits(const clmoe__file_tensor *tensor, const clmoe__expected *
 static int has_format(const clmoe__file_tensor *tensor, uint64_t formats) {
     if (formats == CLMOE__ANY_FORMAT) return 1;
     if (formats == 0) return strcmp(tensor->dtype->name, "U8") == 0;
+    if (formats == CLMOE__WORDS) return strcmp(tensor->dtype->name, "I32") == 0;
+    if (formats == CLMOE__LONGS) return strcmp(tensor->dtype->name, "I64") == 0;
     return tensor->dtype->format != CLMOE_FORMAT_NONE && (formats >> tensor->dtype->format & 1) != 0;
 }
 

@@ -1,0 +1,37 @@
+/* Select and dispatch of a few tokens in one launch, and for one token the row that its experts read: launches cost more
+ * than what they do there. One group of ITEMS work-items (dispatch.clh); the tokens are shared out among them.
+ *
+ *   ROW  1: where there is one token, its x becomes a packed row for all of its experts (gather.clh); ITEMS is 1 then
+ */
+#include "select.clh"
+#include "dispatch.clh"
+
+#ifndef ROW
+#define ROW 0
+#endif
+#if ROW
+#if ITEMS != 1
+#error "ROW needs ITEMS 1"
+#endif
+#include "gather.clh"
+#else
+typedef float x_t;
+typedef float row_t;
+#endif
+
+__kernel void route(__global const float *logits, ulong logits_offset, __global const float *select_bias,
+                    __global const float *expert_scale, __global float *weight, ulong weight_offset,
+                    __global int *chosen, ulong chosen_offset,                            /* index, to be written */
+                    __global const x_t *x, ulong x_offset, __global row_t *row, ulong row_offset, /* NULL: no row */
+                    uint features, DISPATCH_ARGUMENTS) {
+    __local uint shared[3 * ITEMS];
+    DISPATCH_JOB(d);
+    for (ulong t = ITEM; t < d.tokens; t += ITEMS)
+        choose_experts(logits + logits_offset + t * CLASSES, select_bias, expert_scale,
+                       chosen + chosen_offset + t * SLOTS, weight + weight_offset + t * SLOTS);
+    SYNC();
+    dispatch_slots(&d, shared);
+#if ROW
+    if (row != 0 && d.tokens == 1) gather_row(row + row_offset, x + x_offset, 1, features, 1.0f);
+#endif
+}

@@ -1,0 +1,48 @@
+/* Launching gemm_gpu.cl: which of its two shapes does which rows. May call src/select and src/opencl. */
+#include "gemm.h"
+
+void clmoe__gpu_options(const clmoe__gemm *gemm, int few, clmoe__options *options) {
+    const clmoe__gpu_tile *t = few ? &gemm->choice.shape.few : &gemm->choice.shape.tile;
+    clmoe__options_add(options, " -DTILE_ROWS=%u -DTILE_COLUMNS=%u -DTILE_K=%u -DLANES=%u -DITEM_ROWS=%u -DROW_VECTOR=%u",
+                       t->rows, t->columns, t->k, t->lanes, t->item_rows, t->row_vector);
+    clmoe__options_add(options, " -DBUFFERS=%u -DFEW=%d", t->buffers, few);
+    if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
+        clmoe__options_add(options, " -DDOT=%d", gemm->choice.variant->micro);
+}
+
+/* Groups of least to most rows; row_groups: how many groups, tiles or slots there may be. */
+static void launch(clmoe__run *run, clmoe__gemm *gemm, clmoe__kernel *kernel, const clmoe__gpu_tile *tile,
+                   const clmoe__gemm_io *io, uint64_t row_groups, uint32_t least, uint32_t most) {
+    const uint64_t columns = 2ull * gemm->choice.lanes * gemm->matrix->panels;
+    const size_t local[2] = {clmoe__gpu_tile_group(tile), 1};
+    const size_t global[2] = {(size_t)(clmoe__div_up(columns, tile->columns) * local[0]), (size_t)row_groups};
+    clmoe__run_kernel(run, kernel);
+    clmoe__run_buffer(run, &io->x, gemm->x_bytes);
+    clmoe__run_u64(run, io->x_stride);
+    clmoe__run_buffer(run, &io->weight, 4);
+    clmoe__gemm_arguments(run, gemm, io);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->tiles : 0);
+    clmoe__run_u64(run, io->layout != NULL ? io->layout->row_slot : 0);
+    clmoe__run_buffer(run, &io->index, 4);
+    clmoe__run_u32(run, io->index_slots);
+    clmoe__run_u32(run, io->first_expert);
+    clmoe__run_u32(run, least);
+    clmoe__run_u32(run, most);
+    clmoe__run_launch(run, 2, global, local);
+}
+
+/* Groups of few rows have a kernel of their own, which computes no row that is not there. Where no group can have more, or
+ * where hardly one can have so few, the other kernel is left out. */
+void clmoe__gpu_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    const clmoe__gpu_shape *shape = &gemm->choice.shape;
+    const int direct = io->index_slots != 0;
+    const uint64_t rows = direct ? (uint64_t)io->tokens * io->index_slots : io->max_rows;
+    const uint64_t groups = direct ? rows : io->layout != NULL ? io->layout->max_active : clmoe__min(rows, 1);
+    const int only_few = direct || rows <= shape->few.rows;
+    const int only_tiles = !only_few && (io->layout == NULL || rows >= (uint64_t)shape->mean_rows * groups);
+    if (!only_tiles || run->warm)
+        launch(run, gemm, &gemm->few, &shape->few, io, groups, 1, only_few ? UINT32_MAX : shape->few.rows);
+    if (!only_few || run->warm)
+        launch(run, gemm, &gemm->multiply, &shape->tile, io, clmoe__gemm_tiles_bound(gemm, io),
+               only_tiles ? 1 : shape->few.rows + 1, UINT32_MAX);
+}

@@ -1,0 +1,38 @@
+/* Select and dispatch of few tokens in one launch (cl/route.cl), where two would cost more than what they do. May call
+ * src/opencl and the stages it joins. */
+#include "layer.h"
+
+/* Scores up to which one work-group is done before the launch it saves would be. */
+#define FEW_SCORES 2048u
+
+clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error) {
+    if (layer->desc.routing.method == CLMOE_EXPERT_CHOICE) return CLMOE_OK;
+    clmoe__options options = {{0}, 0};
+    clmoe__select_options(layer->select, &options);
+    clmoe__dispatch_options(layer->dispatch, &options);
+    layer->route_makes_row = !layer->has_latent && clmoe__gemm_needs_row(&layer->up);
+    if (layer->route_makes_row) {
+        clmoe__options_add(&options, " -DROW=1");
+        clmoe__gather_options(layer->context, &layer->up, &options);
+    }
+    return clmoe__kernel_create(layer->context, "route.cl", "route", &options, "route", &layer->route, error);
+}
+
+int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens) {
+    return layer->desc.routing.method != CLMOE_EXPERT_CHOICE && (uint64_t)tokens * layer->classes <= FEW_SCORES;
+}
+
+void clmoe__route_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_select_io *select,
+                         const clmoe_dispatch_io *dispatch, const clmoe_buffer *x, const clmoe_buffer *row) {
+    const clmoe_buffer none = {0};
+    const int makes_row = layer->route_makes_row && dispatch->tokens == 1;
+    clmoe__run_kernel(run, &layer->route);
+    clmoe__run_buffer(run, &select->logits, sizeof(cl_float));
+    clmoe__select_tables(run, layer->select);
+    clmoe__run_buffer(run, &select->weight, sizeof(cl_float));
+    clmoe__run_buffer(run, &select->index, sizeof(cl_int));
+    clmoe__run_buffer(run, makes_row ? x : &none, layer->up.x_bytes);
+    clmoe__run_buffer(run, makes_row ? row : &none, layer->up.matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 4);
+    clmoe__run_u32(run, layer->up.matrix->in_features);
+    clmoe__dispatch_launch_one(run, layer->dispatch, dispatch);
+}
