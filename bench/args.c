@@ -3,19 +3,15 @@
 #include "args.h"
 
 #include <clmoe/clmoe.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "args_parts.h"
 #include "tool.h"
-#include "usage.h"
 #include "weight_formats.h"
 
-enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED, KEY_LOADS };
-
-static error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high,
-                       uint32_t *value) {
+error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high, uint32_t *value) {
     uint64_t wide = 0;
     const error_t error = whole(state, option, text, 1, high, &wide);
     *value = (uint32_t)wide;
@@ -24,8 +20,7 @@ static error_t whole32(const struct argp_state *state, const char *option, const
 
 /* ---------------------------------------------------------------------------------------- lists, by commas */
 
-/* Calls `item` for each part of "a,b,c". `text` is argv's own and is cut up. */
-static error_t each(struct argp_state *state, char *text, error_t (*item)(struct argp_state *state, char *part)) {
+error_t each(struct argp_state *state, char *text, error_t (*item)(struct argp_state *state, char *part)) {
     char *rest = text, *part;
     while ((part = strsep(&rest, ",")) != NULL) {
         const error_t error = item(state, part);
@@ -84,13 +79,13 @@ static error_t parse_arithmetic(struct argp_state *state, const char *text, uint
     return wrong(state, "--arithmetic is '%s', expected auto, f32, bf16 or int8", text);
 }
 
-static error_t parse_seconds(struct argp_state *state, const char *text, double *seconds) {
+error_t real(const struct argp_state *state, const char *option, const char *text, double low, double high,
+             double *value) {
     char *end;
-    const double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(value) || value < 0.01 || value > 3600) {
-        return wrong(state, "--seconds is '%s', expected a number from 0.01 to 3600", text);
-    }
-    *seconds = value;
+    const double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(number >= low && number <= high))
+        return wrong(state, "%s is '%s', expected a number from %g to %g", option, text, low, high);
+    *value = number;
     return 0;
 }
 
@@ -126,7 +121,7 @@ static error_t finish_layer(struct argp_state *state) {
     return 0;
 }
 
-static error_t parse_layer(int key, char *text, struct argp_state *state) {
+error_t parse_layer(int key, char *text, struct argp_state *state) {
     tool_args *args = state->input;
     model *m = &args->custom;
     switch (key) {
@@ -138,7 +133,7 @@ static error_t parse_layer(int key, char *text, struct argp_state *state) {
         case 't': args->token_count = 0; return each(state, text, add_tokens);
         case 'w': args->format_count = 0; return each(state, text, add_format);
         case 'a': return parse_arithmetic(state, text, &args->arithmetic);
-        case 's': return parse_seconds(state, text, &args->seconds);
+        case 's': return real(state, "--seconds", text, 0.01, 3600, &args->seconds);
         case KEY_SEED: return whole(state, "--seed", text, 0, UINT64_MAX, &args->seed);
         case KEY_HIDDEN: return whole32(state, "--hidden-size", text, 1u << 20, &m->hidden_size);
         case KEY_INTERMEDIATE: return whole32(state, "--intermediate-size", text, 1u << 20, &m->intermediate_size);
@@ -157,33 +152,25 @@ static const struct argp_option common_options[] = {
     {"quiet", 'q', NULL, 0, "no progress on the terminal", 1},
     {0}};
 
-#define SHAPE_OPTIONS                                                                           \
-    {"model", 'm', "NAME[,NAME]", 0, "shapes of known models (default olmoe):", 0},             \
-        {"hidden-size", KEY_HIDDEN, "H", 0, "a shape by numbers: width of a token", 0},         \
-        {"intermediate-size", KEY_INTERMEDIATE, "I", 0, "width of an expert", 0},               \
-        {"experts", KEY_EXPERTS, "E", 0, "experts", 0},                                         \
-        {"top-k", KEY_TOP_K, "K", 0, "experts a token", 0}
-
 static const struct argp_option layer_options[] = {
     SHAPE_OPTIONS,
     {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,8,64,512)", 0},
     {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16), or all:", 0},
     {"arithmetic", 'a', "NAME", 0, "auto, f32, bf16 or int8 (default auto)", 0},
     {"seconds", 's', "S", 0, "seconds of timed forwards a row (default 2)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
+    SEED_OPTION,
     {0}};
 
 static const struct argp_option load_options[] = {
     SHAPE_OPTIONS,
     {"weights", 'w', "LIST", 0, "formats of the checkpoint, and of the weights made of it (default bf16), or all:", 0},
     {"loads", KEY_LOADS, "N", 0, "timed loads a row (default 9)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of weights and tokens (default 1)", 0},
+    SEED_OPTION,
     {0}};
 
 static const struct argp common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
 
-/* Adds the names of models and formats to --help. */
-static char *layer_help(int key, const char *text, void *input) {
+char *layer_help(int key, const char *text, void *input) {
     char names[512], *line = NULL;
     if ((key != 'm' && key != 'w') || text == NULL) return (char *)(uintptr_t)text;
     const tool_args *args = input;
@@ -193,14 +180,16 @@ static char *layer_help(int key, const char *text, void *input) {
     return line;
 }
 
-static const struct argp_child common_child[] = {{&common_argp, 0, NULL, 0}, {0}};
+const struct argp_child common_child[] = {{&common_argp, 0, NULL, 0}, {0}};
 
 int layer_args(int argc, char **argv, tool_args *args) {
     static const struct argp argp = {layer_options,
                                      parse_layer,
                                      NULL,
                                      "Times Mixture-of-Experts layers and compares them with the limits of the device, "
-                                     "having checked sampled rows against sums in double precision.",
+                                     "having checked sampled rows against sums in double precision.\v"
+                                     "Example: clmoe-bench layer --model olmoe --tokens 1,64,512 --weights bf16,q4_K --json "
+                                     "layer.json",
                                      common_child,
                                      layer_help,
                                      NULL};
@@ -219,7 +208,7 @@ int load_args(int argc, char **argv, tool_args *args) {
                                      NULL,
                                      "Times how fast a layer's weights are made from a checkpoint in the page cache. The "
                                      "checkpoint is written into a folder of its own under TMPDIR, which is removed "
-                                     "again.",
+                                     "again.\vExample: clmoe-bench load --model olmoe --weights bf16 --json load.json",
                                      common_child,
                                      layer_help,
                                      NULL};

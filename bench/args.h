@@ -9,7 +9,50 @@
 
 #define MAX_TOKEN_COUNTS 32
 #define MAX_MODELS       16
-#define MAX_FORMATS      16
+#define MAX_FORMATS      20
+
+typedef struct serve_options {
+    uint32_t clients; /* of a closed loop; 0: open */
+    double rate;      /* requests a second of an open loop */
+    uint32_t requests, low_tokens, high_tokens, max_batch_tokens, threads;
+    double max_wait_ms;
+    double timeout_ms, target_latency_ms, target_throughput; /* 0: none */
+} serve_options;
+
+typedef struct cost_options {
+    double tokens_per_s; /* of one layer on one device; 0: measured */
+    double price_per_hour;
+    uint32_t layers; /* 0: the model's */
+    uint32_t devices;
+} cost_options;
+
+#define MAX_SCALING_VALUES 16
+
+/* What is scaled; the others keep the shape's values. */
+typedef enum scaling_axis { AXIS_TOKENS, AXIS_EXPERTS, AXIS_TOP_K, AXIS_UNITS, SCALING_AXES } scaling_axis;
+
+typedef struct scaling_options {
+    int on[SCALING_AXES];
+    struct {
+        uint32_t values[MAX_SCALING_VALUES];
+        size_t count; /* 0: what the shape and the device suggest */
+    } axes[SCALING_AXES]; /* that of the tokens is in `tokens` */
+    uint32_t fixed_tokens; /* of the axes that are not tokens */
+} scaling_options;
+
+#define MAX_ZIPFS 8
+
+typedef struct balance_options {
+    double zipf[MAX_ZIPFS]; /* exponents */
+    size_t zipf_count;
+    const char *logits; /* a file of router logits; NULL: none */
+} balance_options;
+
+typedef struct prebuild_options {
+    const char *out; /* the pack */
+    uint32_t activations[3]; /* clmoe_format of x and out */
+    size_t activation_count;
+} prebuild_options;
 
 typedef struct tool_args {
     const char *device; /* as clmoe_context_desc.device; NULL: the default */
@@ -27,6 +70,12 @@ typedef struct tool_args {
     size_t format_count;
     int plain_formats_only; /* set before the command line is read: no block formats */
     uint32_t arithmetic;    /* clmoe_arithmetic */
+    int predict;            /* memory: nothing is allocated */
+    serve_options serve;
+    cost_options cost;
+    scaling_options scaling;
+    balance_options balance;
+    prebuild_options prebuild;
 } tool_args;
 
 /* All fill *args, which must stay where it is, from argv[1..]; argv[0] is the name for messages. 0, or 2 after one

@@ -20,15 +20,19 @@ typedef struct router {
     int uncertain; /* a group stands at the border: which experts compete is open */
 } router;
 
-static void score_all(const host_layer *layer, const float *x, router *r) {
+static double router_logit(const host_layer *layer, const float *x, uint32_t e) {
+    const uint32_t hidden = layer->shape->hidden_size;
+    double dot = layer->router_bias != NULL ? (double)layer->router_bias[e] : 0;
+    for (uint32_t h = 0; h < hidden; h++) dot += (double)x[h] * (double)layer->router[(size_t)e * hidden + h];
+    return dot;
+}
+
+static void score_all(const host_layer *layer, const token_result *token, router *r) {
     const model *m = layer->shape;
     double largest = -INFINITY, sum = 0;
     for (uint32_t e = 0; e < m->num_experts; e++) {
-        double dot = layer->router_bias != NULL ? (double)layer->router_bias[e] : 0;
-        for (uint32_t h = 0; h < m->hidden_size; h++)
-            dot += (double)x[h] * (double)layer->router[(size_t)e * m->hidden_size + h];
-        r->logit[e] = dot;
-        if (dot > largest) largest = dot;
+        r->logit[e] = token->logits != NULL ? (double)token->logits[e] : router_logit(layer, token->x, e);
+        if (r->logit[e] > largest) largest = r->logit[e];
     }
     for (uint32_t e = 0; e < m->num_experts; e++) {
         const int sigmoid = m->rule == ROUTE_SIGMOID_GROUPS;
@@ -85,7 +89,7 @@ static int check_routes(const host_layer *layer, const token_result *token, doub
     const model *m = layer->shape;
     static router r;
     r.uncertain = 0;
-    score_all(layer, token->x, &r);
+    score_all(layer, token, &r);
     mask_groups(m, &r);
     const double border = nth_largest(r.key, m->num_experts, m->top_k);
     for (uint32_t k = 0; k < m->top_k; k++) {

@@ -10,6 +10,7 @@ typedef struct token_result {
     const int32_t *index; /* [K] */
     const float *weight;  /* [K] */
     const float *out;     /* [H] */
+    const float *logits;  /* [E] that the device was given; NULL: it took the router's */
 } token_result;
 
 typedef struct check_result {

@@ -1,6 +1,7 @@
 /* A host layer on the device; see device_layer.h. Calls the library. */
 #include "device_layer.h"
 
+#include <clmoe/clmoe_stages.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static void describe_weights(const host_layer *host, uint32_t arithmetic, clmoe_
     desc->shared.down = many(host->format, &host->down[m->num_experts]);
 }
 
-static clmoe_status describe_layer(const model *m, clmoe_layer_desc *desc, clmoe_error *error) {
+clmoe_status device_layer_desc(const model *m, clmoe_layer_desc *desc, clmoe_error *error) {
     clmoe_layer_desc_default(desc, sizeof *desc);
     desc->routing.num_experts = m->num_experts;
     desc->routing.top_k = m->top_k;
@@ -63,22 +64,53 @@ static clmoe_status describe_layer(const model *m, clmoe_layer_desc *desc, clmoe
     return clmoe_routing_preset(&desc->routing, m->preset, error);
 }
 
-int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device) {
+typedef clmoe_status make_weights(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
+                                  clmoe_error *error);
+
+static int add(session *s, const host_layer *host, uint32_t arithmetic, make_weights *make, device_layer *device) {
     clmoe_weights_desc weights;
     clmoe_layer_desc layer;
     clmoe_error error = {.struct_size = sizeof error};
     const uint32_t i = device->copies;
     if (i == MAX_COPIES) return complain("more than %d copies of the weights", MAX_COPIES);
     describe_weights(host, arithmetic, &weights);
-    if (describe_layer(host->shape, &layer, &error) != CLMOE_OK) return complain_clmoe(host->shape->preset, &error);
-    if (clmoe_weights_create(s->context, &weights, &device->weights[i], &error) != CLMOE_OK)
-        return complain_clmoe("clmoe_weights_create", &error);
+    if (device_layer_desc(host->shape, &layer, &error) != CLMOE_OK) return complain_clmoe(host->shape->preset, &error);
+    if (make(s->context, &weights, &device->weights[i], &error) != CLMOE_OK)
+        return complain_clmoe(make == clmoe_weights_plan ? "clmoe_weights_plan" : "clmoe_weights_create", &error);
     if (clmoe_layer_create(s->context, device->weights[i], &layer, &device->layers[i], &error) != CLMOE_OK) {
         clmoe_weights_destroy(device->weights[i]);
         return complain_clmoe("clmoe_layer_create", &error);
     }
     device->copies++;
     return 0;
+}
+
+int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device) {
+    return add(s, host, arithmetic, clmoe_weights_create, device);
+}
+
+int device_layer_plan(session *s, const model *shape, uint32_t format, uint32_t arithmetic, device_layer *device) {
+    host_layer outline;
+    const int failed =
+        host_layer_outline(shape, format, &outline) || add(s, &outline, arithmetic, clmoe_weights_plan, device);
+    host_layer_free(&outline);
+    return failed;
+}
+
+int device_layer_pack_one(session *s, const model *shape, uint32_t format, uint32_t arithmetic) {
+    model one_expert = *shape;
+    host_layer host;
+    clmoe_weights_desc desc;
+    clmoe_weights *weights = NULL;
+    clmoe_error error = {.struct_size = sizeof error};
+    one_expert.num_experts = one_expert.top_k = 1;
+    int failed = host_layer_make(&one_expert, format, 1, &host);
+    if (!failed) describe_weights(&host, arithmetic, &desc);
+    if (!failed && clmoe_weights_create(s->context, &desc, &weights, &error) != CLMOE_OK)
+        failed = complain_clmoe("clmoe_weights_create", &error);
+    clmoe_weights_destroy(weights);
+    host_layer_free(&host);
+    return failed;
 }
 
 void device_layer_free(device_layer *device) {

@@ -15,7 +15,13 @@ typedef struct device_layer {
 
 /* One more copy, multiplied in this clmoe_arithmetic. 0, or 1 after a complaint. */
 int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device);
+/* A layer of this shape that has sizes, but no memory (clmoe_weights_plan), however large it is. Likewise. */
+int device_layer_plan(session *s, const model *shape, uint32_t format, uint32_t arithmetic, device_layer *device);
+/* Packs one expert of this shape and lets it go: all that loading a checkpoint compiles. Likewise. */
+int device_layer_pack_one(session *s, const model *shape, uint32_t format, uint32_t arithmetic);
 void device_layer_free(device_layer *device);
+/* The library's description of a layer of this shape: its rule and its activation. */
+clmoe_status device_layer_desc(const model *shape, clmoe_layer_desc *desc, clmoe_error *error);
 /* The clmoe_arithmetic that a layer's experts are multiplied in, by its description; 0 after a complaint. */
 uint32_t layer_arithmetic(const clmoe_layer *layer);
 

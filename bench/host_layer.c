@@ -101,6 +101,29 @@ int host_layer_make(const model *m, uint32_t format, uint64_t seed, host_layer *
     return failed ? complain("out of host memory for the weights of %s", m->name) : 0;
 }
 
+int host_layer_outline(const model *m, uint32_t format, host_layer *layer) {
+    memset(layer, 0, sizeof *layer);
+    layer->shape = m;
+    layer->format = format;
+    float **const floats[] = {&layer->router,    &layer->router_bias, &layer->select_bias,
+                              &layer->gate_bias, &layer->up_bias,     &layer->down_bias};
+    const int wanted[] = {1, m->biases, m->rule == ROUTE_SIGMOID_GROUPS, m->biases, m->biases, m->biases};
+    layer->pool = malloc(1);
+    int failed = layer->pool == NULL;
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        if (wanted[i]) *floats[i] = malloc(sizeof **floats[i]);
+        failed |= wanted[i] && *floats[i] == NULL;
+    }
+    const size_t count = (size_t)m->num_experts + 1;
+    const void ***const lists[] = {&layer->gate, &layer->up, &layer->down};
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        *lists[i] = malloc(count * sizeof **lists[i]);
+        failed |= *lists[i] == NULL;
+        for (size_t e = 0; *lists[i] != NULL && e < count; e++) (*lists[i])[e] = layer->pool;
+    }
+    return failed ? complain("out of host memory for the outline of %s", m->name) : 0;
+}
+
 void host_layer_free(host_layer *layer) {
     free(layer->pool);
     free(layer->gate);

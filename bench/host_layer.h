@@ -31,6 +31,8 @@ typedef struct host_layer {
 
 /* 0, or 1 after a complaint; to be freed in both cases. */
 int host_layer_make(const model *shape, uint32_t format, uint64_t seed, host_layer *layer);
+/* The same without numbers: what is there is there, but not to be read. */
+int host_layer_outline(const model *shape, uint32_t format, host_layer *layer);
 void host_layer_free(host_layer *layer);
 
 /* Bytes of one expert's three matrices and of the shared expert's as packed; of the whole layer packed, about (columns

@@ -32,10 +32,7 @@ static int measure_limits(layer_bench *b, int rounds) {
     peaks now;
     progress("measuring the device's limits");
     if (roofline_measure(b->roof, rounds, &now)) return 1;
-    memcpy(b->best.note, now.note, sizeof now.note);
-    for (int kind = 0; kind < PEAK_KINDS; kind++) {
-        if (now.rate[kind] > b->best.rate[kind]) b->best.rate[kind] = now.rate[kind];
-    }
+    peaks_improve(&b->best, &now);
     b->read_sum += now.rate[PEAK_READ];
     b->measured++;
     return 0;

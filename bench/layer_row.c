@@ -3,30 +3,22 @@
 
 #include <clmoe/clmoe_stages.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "flops.h"
 #include "progress.h"
+#include "read_watch.h"
 #include "row_run.h"
+#include "timing.h"
 #include "tool.h"
 
-#define MIN_FORWARDS      7
 #define PROFILED_FORWARDS 5
-#define READ_PROBES       15 /* between timed forwards */
+#define LONG_FORWARD_MS   2000 /* of which one is profiled */
 #define MAX_LAUNCHES      4096
 
 /* --------------------------------------------------------------------------------------------------- timing */
-
-/* Every copy once, and at least twice in all, so that what happens at first use is over. */
-static int warm(row_run *run) {
-    const size_t count = run->row->copies + 1;
-    for (size_t i = 0; i < count; i++) {
-        clmoe_io io = row_run_io(run, i);
-        io.out_load = clmoe_cl_mem(run->load, 0);
-        if (row_run_forward(run, run->s->queue, &io, i, NULL)) return 1;
-    }
-    return 0;
-}
 
 static int read_loads(row_run *run, size_t forwards) {
     const uint32_t experts = run->host->shape->num_experts;
@@ -43,6 +35,7 @@ static int read_loads(row_run *run, size_t forwards) {
             active += n > 0;
             total += n;
             largest = n > largest ? n : largest;
+            if (run->row->loads != NULL) run->row->loads[e] += (uint64_t)n;
         }
         if (total > 0) unevenness += (double)largest * experts / (double)total;
     }
@@ -52,70 +45,67 @@ static int read_loads(row_run *run, size_t forwards) {
     return code != CL_SUCCESS ? complain_cl("clEnqueueReadBuffer", code) : 0;
 }
 
-/* One launch of the read probe whenever its share of the time has come. */
-static int probe_reading(row_run *run, double passed, double rates[READ_PROBES], size_t *count) {
-    if (*count == READ_PROBES || passed < (double)*count / READ_PROBES) return 0;
-    return roofline_launch(run->roof, PEAK_READ, &rates[(*count)++]);
-}
+/* What timing.h calls for a row. */
+typedef struct row_timing {
+    row_run *run;
+    double *host_seconds; /* [TIMING_MAX_RUNS] in the library's call */
+} row_timing;
 
-/* One timed forward, number i. */
-static int time_forward(row_run *run, size_t i, double *host) {
+/* One forward, number i; its load in a row of its own. */
+static int time_forward(void *user, size_t i) {
+    row_timing *t = user;
+    row_run *run = t->run;
     clmoe_io io = row_run_io(run, i + 1); /* forward 0 was checked */
     io.out_load = clmoe_cl_mem(run->load, i * run->host->shape->num_experts * sizeof(int32_t));
-    const double start = now_seconds();
-    if (row_run_forward(run, run->s->queue, &io, i, host)) return 1;
-    run->row->samples_ms[i] = 1e3 * (now_seconds() - start);
-    return 0;
+    return row_run_forward(run, run->s->queue, &io, i, &t->host_seconds[i]);
 }
 
-/* Forwards until `seconds` are over; their times go to samples_ms and host. */
-static int time_forwards(row_run *run, double seconds, double *host, size_t *count) {
-    double rates[READ_PROBES], shown = 0;
-    size_t i = 0, probes = 0;
-    const double begin = now_seconds(), cpu = cpu_seconds();
-    for (double passed = 0; i < MAX_FORWARDS && (i < MIN_FORWARDS || passed < seconds); i++) {
-        if (probe_reading(run, passed / seconds, rates, &probes) || time_forward(run, i, &host[i])) return 1;
-        passed = now_seconds() - begin;
-        if (passed < shown + 0.25) continue;
-        shown = passed;
-        progress("%s %s, %u tokens: %zu forwards, %.0f of %.0f s", run->host->shape->name,
-                 format_name(run->host->format), run->row->tokens, i + 1, passed, seconds);
-    }
-    run->row->read_gbps = median(rates, probes);
-    run->row->cpu_share =
-        run->s->is_cpu ? (cpu_seconds() - cpu) / ((now_seconds() - begin) * (double)run->s->compute_units) : 1;
-    *count = i;
-    return 0;
+void row_take_times(layer_result *row, const session *s, const timing *times) {
+    row->samples_ms = times->samples_ms;
+    row->sample_count = times->count;
+    row->median_ms = times->median_ms;
+    row->low_ms = times->low_ms;
+    row->high_ms = times->high_ms;
+    row->p95_ms = times->p95_ms;
+    row->others_cpus = times->others_cpus;
+    row->busy = times->busy;
+    row->cpu_share = s->is_cpu ? times->cpu_s / (times->wall_s * (double)s->compute_units) : 1;
 }
 
-static void summarise(layer_result *row, double *sorted) {
+void row_rates(layer_result *row) {
     const model *m = row->shape;
-    const double tokens = (double)row->tokens, hidden = (double)m->hidden_size;
-    const double flops =
-        2 * tokens * hidden * (3.0 * m->intermediate_size * m->top_k + 3.0 * m->shared_size + (double)m->num_experts);
     /* as packed: what a forward has to read */
     const double bytes =
         row->active_experts * (double)expert_bytes(m, row->format) + (double)shared_bytes(m, row->format);
-    memcpy(sorted, row->samples_ms, row->sample_count * sizeof *sorted);
-    row->median_ms = median(sorted, row->sample_count);
-    row->p95_ms = quantile(sorted, row->sample_count, 0.95);
-    row->tokens_per_s = 1e3 * tokens / row->median_ms;
-    row->gflops = 1e-6 * flops / row->median_ms;
+    row->tokens_per_s = 1e3 * (double)row->tokens / row->median_ms;
+    row->gflops = 1e-6 * flops_matrix(m, (double)row->tokens) / row->median_ms;
     row->weight_gbps = 1e-6 * bytes / row->median_ms;
+}
+
+/* Every copy once, and at least twice in all, so that what happens at first use is over. */
+static int take_times(row_run *run, row_timing *t, double seconds) {
+    char label[96];
+    timing times;
+    layer_result *row = run->row;
+    snprintf(label, sizeof label, "%s %s, %u tokens", run->host->shape->name, format_name(run->host->format), row->tokens);
+    read_watch watch = {.roof = run->roof};
+    const timing_task task = {t, time_forward, read_watch_between, &watch, row->copies + 1, seconds, label};
+    const int failed = timing_take(&task, &times);
+    row->read_gbps = read_watch_gbps(&watch);
+    row_take_times(row, run->s, &times);
+    return failed;
 }
 
 static int time_row(row_run *run, double seconds) {
     layer_result *row = run->row;
-    double *host = malloc(2 * MAX_FORWARDS * sizeof *host);
-    row->samples_ms = malloc(MAX_FORWARDS * sizeof *row->samples_ms);
-    int failed = host == NULL || row->samples_ms == NULL ? complain("out of host memory") : 0;
-    failed = failed || warm(run) || time_forwards(run, seconds, host, &row->sample_count) ||
-             read_loads(run, row->sample_count);
+    row_timing t = {.run = run, .host_seconds = malloc(TIMING_MAX_RUNS * sizeof *t.host_seconds)};
+    int failed = t.host_seconds == NULL ? complain("out of host memory") : take_times(run, &t, seconds);
+    failed = failed || read_loads(run, row->sample_count);
     if (!failed) {
-        row->host_us = 1e6 * median(host, row->sample_count);
-        summarise(row, host + MAX_FORWARDS);
+        row->host_us = 1e6 * median(t.host_seconds, row->sample_count);
+        row_rates(row);
     }
-    free(host);
+    free(t.host_seconds);
     return failed;
 }
 
@@ -124,14 +114,14 @@ void compare_with_limits(layer_result *row, const peaks *limits) {
         [CLMOE_ARITHMETIC_F32] = PEAK_F32, [CLMOE_ARITHMETIC_BF16] = PEAK_BF16, [CLMOE_ARITHMETIC_INT8] = PEAK_INT8};
     row->peak = limits->rate[kinds[row->arithmetic]] > 0 ? kinds[row->arithmetic] : PEAK_F32;
     row->peak_gflops = limits->rate[row->peak];
-    /* the forward's operations and bytes, from the rates that summarise() made of them */
+    /* the forward's operations and bytes, from the rates that row_rates() made of them */
     const double by_flops = row->gflops * row->median_ms / row->peak_gflops;
     const double by_bytes = row->weight_gbps * row->median_ms / row->read_gbps;
     row->roofline_ms = fmax(by_flops, by_bytes);
     row->roofline_share = row->roofline_ms / row->median_ms;
     /* Forwards of a millisecond and more keep all CPUs busy, unless somebody else has them. */
     const int starved = row->median_ms > 1 && row->cpu_share < 0.85;
-    row->unsteady = starved || row->p95_ms > 1.4 * row->median_ms || row->roofline_share > 1.02;
+    row->unsteady = starved || row->busy || row->roofline_share > 1.02;
 }
 
 /* ---------------------------------------------------------------------------------------------------- stages */
@@ -156,8 +146,9 @@ static int profile_row(row_run *run) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_launch_time *launches = malloc(MAX_LAUNCHES * sizeof *launches);
     if (launches == NULL) return complain("out of host memory");
+    const size_t passes = run->row->median_ms < LONG_FORWARD_MS ? PROFILED_FORWARDS : 1;
     int failed = clmoe_workspace_set_profiling(run->profiled, 1, &error) != CLMOE_OK;
-    for (size_t i = 0; i < PROFILED_FORWARDS + 1 && !failed; i++) {
+    for (size_t i = 0; i < passes + 1 && !failed; i++) {
         clmoe_io io = row_run_io(run, i);
         uint32_t count = 0;
         io.out_load = clmoe_cl_mem(run->load, 0);
@@ -171,14 +162,20 @@ static int profile_row(row_run *run) {
         add_launches(run->row, launches, count < MAX_LAUNCHES ? count : MAX_LAUNCHES, i - 1, times);
     }
     for (size_t at = 0; at < run->row->stage_count; at++)
-        run->row->stages[at].us = median(times[at], PROFILED_FORWARDS);
+        run->row->stages[at].us = median(times[at], passes);
     free(launches);
     return failed ? complain_clmoe("profiling", &error) : 0;
 }
 
 int measure_row(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
                 layer_result *row) {
-    row_run run = {.s = s, .roof = roof, .host = host, .device = device, .row = row};
+    return measure_row_with_logits(s, roof, host, device, seconds, NULL, 0, row);
+}
+
+int measure_row_with_logits(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
+                            const float *logits, size_t logit_rows, layer_result *row) {
+    row_run run = {.s = s, .roof = roof, .host = host, .device = device, .row = row, .host_logits = logits,
+                   .logit_rows = logit_rows};
     progress("%s %s, %u tokens: checking", host->shape->name, format_name(host->format), row->tokens);
     const int failed = row_run_open(&run) || row_run_check(&run) || time_row(&run, seconds) || profile_row(&run);
     clFinish(s->queue);

@@ -18,40 +18,22 @@
 #include <unistd.h>
 
 #include "tool.h"
+#include "whole_file.h"
 
 #define NAME_ROOM  4096
 #define ENTRY_ROOM 224 /* of a tensor in the header */
 
 /* ------------------------------------------------------------------------------------------------- the folder */
 
-/* What a signal's handler removes; set before a thing is made. */
 static char folder[NAME_ROOM], config_path[NAME_ROOM + 32], tensors_path[NAME_ROOM + 32];
-static volatile sig_atomic_t is_there;
 
 void load_files_remove(void) {
-    if (!is_there) return;
     (void)unlink(config_path);
     (void)unlink(tensors_path);
     (void)rmdir(folder);
-    is_there = 0;
-}
-
-/* Everything called here is safe in a handler. SA_RESETHAND: the signal that is raised again ends the program. */
-static void on_signal(int number) {
-    load_files_remove();
-    (void)raise(number);
-}
-
-static void catch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
-    static int done;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
-    if (done++) return;
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue; /* nohup */
-        (void)sigaction(numbers[i], &action, NULL);
-    }
-    (void)atexit(load_files_remove);
+    keep_at_end(tensors_path);
+    keep_at_end(config_path);
+    keep_at_end(folder);
 }
 
 static const char *temporary_folder(void) {
@@ -63,15 +45,14 @@ static int make_folder(void) {
     sigset_t all, before;
     const int length = snprintf(folder, sizeof folder, "%s/clmoe-bench-load.XXXXXX", temporary_folder());
     if (length < 0 || (size_t)length >= sizeof folder) return complain("TMPDIR is too long");
-    catch_signals();
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before); /* a folder that is made is known */
     const int made = mkdtemp(folder) != NULL, code = errno;
     snprintf(config_path, sizeof config_path, "%s/config.json", folder);
     snprintf(tensors_path, sizeof tensors_path, "%s/model.safetensors", folder);
-    is_there = made;
+    const int failed = made && (remove_at_end(folder) || remove_at_end(config_path) || remove_at_end(tensors_path));
     sigprocmask(SIG_SETMASK, &before, NULL);
-    return made ? 0 : complain("no folder can be made in %s: %s", temporary_folder(), strerror(code));
+    return made ? failed : complain("no folder can be made in %s: %s", temporary_folder(), strerror(code));
 }
 
 int load_files_fit(uint64_t bytes) {

@@ -9,13 +9,15 @@
 #include "tool.h"
 
 static int roofline_args(int argc, char **argv, tool_args *args) {
-    return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.",
+    return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.\v"
+                       "Example: clmoe-bench roofline --device cpu --json roofline.json",
                        args);
 }
 
 static int devices_args(int argc, char **argv, tool_args *args) {
     return common_args(argc, argv,
-                       "Lists devices, what they can do, and the kernel variant chosen for each stage.", args);
+                       "Lists devices, what they can do, and the kernel variant chosen for each stage.\v"
+                       "Example: clmoe-bench devices --json devices.json", args);
 }
 
 static const struct {
@@ -23,11 +25,22 @@ static const struct {
     int (*parse)(int argc, char **argv, tool_args *args); /* 0, or the exit status */
     int (*run)(const tool_args *args);
 } commands[] = {
+    {"variants", "time one layer in several ways: what each optimisation brings", variants_args, variants_command},
+    {"scaling", "time layers as tokens, experts, top-k and compute units grow", scaling_args, scaling_command},
+    {"balance", "how evenly experts are used, and what unevenness costs in time", balance_args, balance_command},
     {"layer", "time layers, checked, against the limits of the device", layer_args, layer_command},
 #ifdef CLMOE_BENCH_LOAD
     {"load", "time how a checkpoint becomes a layer's weights", load_args, load_command},
 #endif
     {"roofline", "measure those limits: multiply-adds and bytes read a second", roofline_args, roofline_command},
+    {"trace", "record every kernel and transfer of a forward pass for Perfetto", trace_args, trace_command},
+    {"report", "run the set of measurements; tables, pictures and a page of them", report_args, report_command},
+    {"compare", "two results as ratios with noise bounds; exit status 1 if something got worse", compare_args,
+     compare_command},
+    {"serve", "simulate a service: latency and throughput of batched requests", serve_args, serve_command},
+    {"cost", "days, device-hours and price of tokens, from the speed of a layer", cost_args, cost_command},
+    {"memory", "what layers take of the device's memory, predicted and measured", memory_args, memory_command},
+    {"prebuild", "compile what layers need into one file that programs start from", prebuild_args, prebuild_command},
     {"devices", "list devices, what they can do, and the kernel variant chosen for each stage", devices_args,
      devices_command},
 };

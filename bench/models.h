@@ -23,6 +23,7 @@ typedef struct model {
     float scale;                   /* factor on the weights */
     int biases;                    /* router, gate, up and down have biases */
     float alpha, up_offset, limit; /* of the gated SiLU, as in clmoe_activation */
+    uint32_t layers;               /* that have experts, in the whole model */
 } model;
 
 const model *model_find(const char *name); /* NULL: unknown */

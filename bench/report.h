@@ -15,16 +15,20 @@ typedef struct layer_result {
     uint32_t arithmetic; /* clmoe_arithmetic that the device chose, or was told */
     uint64_t weight_bytes, source_bytes; /* of the layer: as packed on the device, and in a file */
     uint64_t seed;
+    uint64_t *loads; /* NULL, or the caller's [E], zeroed: receives the sums of the timed forwards' loads */
     double active_experts; /* distinct experts a forward hit, mean */
     double max_over_mean;  /* of the experts' loads, mean over forwards */
     double *samples_ms;    /* [sample_count], in the order taken */
     size_t sample_count;
+    double low_ms, high_ms; /* 95% confidence interval of the median (timing.h) */
+    double others_cpus;     /* CPUs that other processes kept busy meanwhile, -1 = not known */
     double median_ms, p95_ms, tokens_per_s, gflops, weight_gbps, roofline_ms, roofline_share, host_us;
     uint32_t launches;
     double max_rel_error, tolerance;
     double nmse; /* of the checked tokens' outputs against double precision on the decoded weights */
     uint32_t copies;  /* of the weights, taking turns */
     double cpu_share; /* CPU time over wall time and compute units while it was timed; 1 on other devices */
+    int busy;         /* timing.h: others had much of the machine, or times spread */
     int unsteady;     /* other work disturbed it: compare_with_limits() says when */
     peak_kind peak;
     double peak_gflops, read_gbps; /* what this row is compared with */
@@ -69,7 +73,5 @@ void print_stages(const layer_result *rows, size_t count);
 int write_layer_json(const char *path, const session *s, const peaks *limits, const layer_result *rows, size_t count);
 int write_load_json(const char *path, const session *s, const peaks *limits, const load_result *rows, size_t count);
 int write_roofline_json(const char *path, const session *s, const peaks *limits);
-/* Any text. */
-int write_whole_file(const char *path, const char *text);
 
 #endif

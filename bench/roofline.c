@@ -114,6 +114,13 @@ int roofline_measure(roofline *roof, int rounds, peaks *out) {
     return 0;
 }
 
+void peaks_improve(peaks *best, const peaks *now) {
+    memcpy(best->note, now->note, sizeof best->note);
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        if (now->rate[kind] > best->rate[kind]) best->rate[kind] = now->rate[kind];
+    }
+}
+
 uint64_t last_level_cache(cl_device_id device) {
     cl_ulong bytes = 0;
     cl_device_type type = 0;

@@ -30,6 +30,8 @@ int roofline_launch(roofline *roof, peak_kind kind, double *rate);
 /* Every kind: the best of `rounds` medians of five launches, kinds taking turns, so that a neighbour's burst spoils one
  * round and not the figure. */
 int roofline_measure(roofline *roof, int rounds, peaks *out);
+/* Takes over what is higher in `now`, and its notes: a neighbour can only lower a figure. */
+void peaks_improve(peaks *best, const peaks *now);
 /* What the reading buffer holds on to. */
 uint64_t roofline_bytes(const roofline *roof);
 

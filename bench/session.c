@@ -13,13 +13,10 @@ int complain_clmoe(const char *what, const clmoe_error *error) {
                     error->log[0] != '\0' ? "\n" : "", error->log);
 }
 
-int session_open(const char *device, session *s) {
+static int session_from(const clmoe_context_desc *desc, session *s) {
     memset(s, 0, sizeof *s);
-    clmoe_context_desc desc;
     clmoe_error error = {.struct_size = sizeof error};
-    clmoe_context_desc_default(&desc, sizeof desc);
-    desc.device = device;
-    if (clmoe_context_create(&desc, &s->context, &error) != CLMOE_OK) return complain_clmoe("no device", &error);
+    if (clmoe_context_create(desc, &s->context, &error) != CLMOE_OK) return complain_clmoe("no device", &error);
     clmoe_context_opencl(s->context, &s->cl, &s->device, NULL);
     cl_device_type type = 0;
     cl_int code = clGetDeviceInfo(s->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
@@ -35,6 +32,29 @@ int session_open(const char *device, session *s) {
         return complain_cl("opening the device", code);
     }
     return 0;
+}
+
+int session_open(const char *device, session *s) {
+    clmoe_context_desc desc;
+    clmoe_context_desc_default(&desc, sizeof desc);
+    desc.device = device;
+    return session_from(&desc, s);
+}
+
+int session_open_for_pack(const char *device, session *s) {
+    clmoe_context_desc desc;
+    clmoe_context_desc_default(&desc, sizeof desc);
+    desc.device = device;
+    desc.keep_for_pack = 1;
+    return session_from(&desc, s);
+}
+
+int session_adopt(cl_context context, cl_device_id device, session *s) {
+    clmoe_context_desc desc;
+    clmoe_context_desc_default(&desc, sizeof desc);
+    desc.adopt_context = context;
+    desc.adopt_device = device;
+    return session_from(&desc, s);
 }
 
 void session_close(session *s) {

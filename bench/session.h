@@ -18,6 +18,10 @@ typedef struct session {
 /* device as in clmoe_context_desc. 0, or 1 after a complaint. */
 int session_open(const char *device, session *s);
 void session_close(session *s);
+/* The same, keeping every program for clmoe_context_write_pack. */
+int session_open_for_pack(const char *device, session *s);
+/* The same on an OpenCL context and device that exist, and outlive the session: a part of a device, for example. */
+int session_adopt(cl_context context, cl_device_id device, session *s);
 
 /* A complaint about a call of the library; returns 1. */
 int complain_clmoe(const char *what, const clmoe_error *error);

@@ -13,13 +13,13 @@
 #define MOST_BYTES     256 /* of a block */
 #define MOST_VALUES    256
 
-typedef enum scale_kind { NO_SCALE, SCALE_F16, SCALE_E8M0, SCALE_E4M3 } scale_kind;
+typedef enum scale_kind { NO_SCALE, SCALE_F16, SCALE_E8M0, SCALE_E4M3, ZERO_POINT } scale_kind;
 
 /* A field of a block that its values are proportional to. */
 typedef struct scale_field {
     scale_kind kind;
     uint8_t at;   /* byte */
-    float factor; /* on the block's scale: where codes are not centred, the minimum that centres them */
+    float factor; /* on the block's scale: where codes are not centred, the minimum that centres them; of a zero point, itself */
 } scale_field;
 
 typedef struct weight_format {
@@ -42,6 +42,10 @@ static const weight_format formats[WEIGHT_FORMATS] = {
     {CLMOE_IQ4_NL, {{SCALE_F16, 0, 1}}},
     {CLMOE_MXFP4, {{SCALE_E8M0, 0, 1}}},
     {CLMOE_NVFP4, {{SCALE_E4M3, 0, 1}, {SCALE_E4M3, 1, 1}, {SCALE_E4M3, 2, 1}, {SCALE_E4M3, 3, 1}}},
+    {CLMOE_U4_G128, {{SCALE_F16, 64, 1}, {ZERO_POINT, 66, 8}}},
+    {CLMOE_S4_G128, {{SCALE_F16, 64, 1}}},
+    {CLMOE_U8_G128, {{SCALE_F16, 128, 1}, {ZERO_POINT, 130, 128}}},
+    {CLMOE_S8_G128, {{SCALE_F16, 128, 1}}},
 };
 
 static const weight_format *find(uint32_t format) {
@@ -128,6 +132,7 @@ static void set_scales(const weight_format *format, uint8_t *block, float scale,
         if (field->kind == SCALE_F16) format_store(block + field->at, CLMOE_F16, 0, value);
         if (field->kind == SCALE_E8M0) block[field->at] = e8m0_bits(value, random);
         if (field->kind == SCALE_E4M3) block[field->at] = e4m3_bits(value);
+        if (field->kind == ZERO_POINT) block[field->at] = (uint8_t)field->factor;
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "tool.h"
 
-#define WEIGHT_FORMATS 14
+#define WEIGHT_FORMATS 18
 
 /* The i-th clmoe_format, CLMOE_FORMAT_NONE past the last. */
 uint32_t weight_format_at(size_t i);

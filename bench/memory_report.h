@@ -1,0 +1,12 @@
+/* What `clmoe-bench memory` prints and writes of a row. */
+#ifndef CLMOE_BENCH_MEMORY_REPORT_H
+#define CLMOE_BENCH_MEMORY_REPORT_H
+
+#include <cjson/cJSON.h>
+
+#include "memory_row.h"
+
+void memory_print(const memory_row *row);
+void memory_add_json(cJSON *rows, const memory_row *row);
+
+#endif
