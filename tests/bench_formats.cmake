@@ -3,7 +3,8 @@
 #   cmake -DPROGRAM=clmoe-bench -DFOLDER=where/json/goes -P bench_formats.cmake
 cmake_minimum_required(VERSION 3.20)
 
-set(all f32 bf16 f16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_K q5_K q6_K iq4_nl mxfp4 nvfp4)
+set(all f32 bf16 f16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_K q5_K q6_K iq4_nl mxfp4 nvfp4 u4_g128 s4_g128 u8_g128
+    s8_g128)
 
 # One result of the report. wanted: the arithmetic asked for.
 function(check_result json i format wanted)
@@ -71,7 +72,7 @@ endfunction()
 string(REPLACE ";" ", " names "${all}")
 check_refusal("--weights has 'q4_k', expected all or one of ${names}" layer --weights f32,q4_k)
 check_refusal("--weights has '', expected all or one of ${names}" layer --weights "q8_0,")
-check_refusal("--weights takes at most 16 formats" layer --weights all,f32,f32,f32)
+check_refusal("--weights takes at most 20 formats" layer --weights all,f32,f32,f32)
 check_refusal("--arithmetic is 'fp8', expected auto, f32, bf16 or int8" layer --arithmetic fp8)
 
 check_report(all auto ${all})

@@ -146,6 +146,33 @@ static void decode_tq1_0(const uint8_t *b, float *y) {
     }
 }
 
+/* Groups of integers: the codes, a scale, and a zero point unless codes are centred. */
+static void decode_group(const uint8_t *b, float *y, int values, int bits, int has_zero) {
+    const uint8_t *scale = b + values * bits / 8;
+    const int zero = has_zero ? scale[2] : 1 << (bits - 1);
+    for (int i = 0; i < values; i++) {
+        const int code = bits == 4 ? nibble(b, i / 2, i % 2) : b[i];
+        y[i] = has_zero ? half_at(scale) * (float)code - half_at(scale) * (float)zero : half_at(scale) * (float)(code - zero);
+    }
+}
+
+static void decode_u4_g32(const uint8_t *b, float *y) { decode_group(b, y, 32, 4, 1); }
+static void decode_u4_g64(const uint8_t *b, float *y) { decode_group(b, y, 64, 4, 1); }
+static void decode_u4_g128(const uint8_t *b, float *y) { decode_group(b, y, 128, 4, 1); }
+static void decode_u4_g256(const uint8_t *b, float *y) { decode_group(b, y, 256, 4, 1); }
+static void decode_s4_g32(const uint8_t *b, float *y) { decode_group(b, y, 32, 4, 0); }
+static void decode_s4_g64(const uint8_t *b, float *y) { decode_group(b, y, 64, 4, 0); }
+static void decode_s4_g128(const uint8_t *b, float *y) { decode_group(b, y, 128, 4, 0); }
+static void decode_s4_g256(const uint8_t *b, float *y) { decode_group(b, y, 256, 4, 0); }
+static void decode_u8_g32(const uint8_t *b, float *y) { decode_group(b, y, 32, 8, 1); }
+static void decode_u8_g64(const uint8_t *b, float *y) { decode_group(b, y, 64, 8, 1); }
+static void decode_u8_g128(const uint8_t *b, float *y) { decode_group(b, y, 128, 8, 1); }
+static void decode_u8_g256(const uint8_t *b, float *y) { decode_group(b, y, 256, 8, 1); }
+static void decode_s8_g32(const uint8_t *b, float *y) { decode_group(b, y, 32, 8, 0); }
+static void decode_s8_g64(const uint8_t *b, float *y) { decode_group(b, y, 64, 8, 0); }
+static void decode_s8_g128(const uint8_t *b, float *y) { decode_group(b, y, 128, 8, 0); }
+static void decode_s8_g256(const uint8_t *b, float *y) { decode_group(b, y, 256, 8, 0); }
+
 /* ------------------------------------------------------------------------------------------------ packed */
 
 static float f16(uint16_t half) { return block_f32_from_f16(half); }
@@ -188,6 +215,15 @@ static float packed_nvfp4(const uint16_t *h, const uint8_t *s, uint32_t q) {
     return half_e4m3(s[0]) * (float)e2m1[q];
 }
 
+/* The zero point is a byte of small groups and an f16 of large ones. */
+static float packed_zero_byte(const uint16_t *h, const uint8_t *s, uint32_t q) {
+    return f16(h[0]) * (float)q - f16(h[0]) * (float)s[0];
+}
+static float packed_zero_half(const uint16_t *h, const uint8_t *s, uint32_t q) {
+    (void)s;
+    return f16(h[0]) * (float)q - f16(h[0]) * f16(h[1]);
+}
+
 #define NO_HALF UINT32_MAX
 static const block_format formats[] = {
     {"q8_0", CLMOE_Q8_0, 32, 34, decode_q8_0, {0, 0}, 1, 32, 8, 1, 0, packed_q8_0},
@@ -208,11 +244,34 @@ static const block_format formats[] = {
     {"tq2_0", CLMOE_TQ2_0, 256, 66, decode_tq2_0, {64, 64}, 0, 0, 0, 0, 0, NULL},
 };
 
+/* Here sub_k is of the zero point. */
+static const block_format groups[] = {
+    {"u4_g32", CLMOE_U4_G32, 32, 19, decode_u4_g32, {16, 16}, 2, 32, 4, 1, 1, packed_zero_byte},
+    {"u4_g64", CLMOE_U4_G64, 64, 35, decode_u4_g64, {32, 32}, 2, 64, 4, 1, 1, packed_zero_byte},
+    {"u4_g128", CLMOE_U4_G128, 128, 67, decode_u4_g128, {64, 64}, 1, 32, 4, 2, 0, packed_zero_half},
+    {"u4_g256", CLMOE_U4_G256, 256, 131, decode_u4_g256, {128, 128}, 1, 32, 4, 2, 0, packed_zero_half},
+    {"s4_g32", CLMOE_S4_G32, 32, 18, decode_s4_g32, {16, 16}, 1, 32, 4, 1, 0, packed_q4_0},
+    {"s4_g64", CLMOE_S4_G64, 64, 34, decode_s4_g64, {32, 32}, 1, 32, 4, 1, 0, packed_q4_0},
+    {"s4_g128", CLMOE_S4_G128, 128, 66, decode_s4_g128, {64, 64}, 1, 32, 4, 1, 0, packed_q4_0},
+    {"s4_g256", CLMOE_S4_G256, 256, 130, decode_s4_g256, {128, 128}, 1, 32, 4, 1, 0, packed_q4_0},
+    {"u8_g32", CLMOE_U8_G32, 32, 35, decode_u8_g32, {32, 32}, 2, 32, 8, 1, 1, packed_zero_byte},
+    {"u8_g64", CLMOE_U8_G64, 64, 67, decode_u8_g64, {64, 64}, 2, 64, 8, 1, 1, packed_zero_byte},
+    {"u8_g128", CLMOE_U8_G128, 128, 131, decode_u8_g128, {128, 128}, 1, 32, 8, 2, 0, packed_zero_half},
+    {"u8_g256", CLMOE_U8_G256, 256, 259, decode_u8_g256, {256, 256}, 1, 32, 8, 2, 0, packed_zero_half},
+    {"s8_g32", CLMOE_S8_G32, 32, 34, decode_s8_g32, {32, 32}, 1, 32, 8, 1, 0, packed_q8_0},
+    {"s8_g64", CLMOE_S8_G64, 64, 66, decode_s8_g64, {64, 64}, 1, 32, 8, 1, 0, packed_q8_0},
+    {"s8_g128", CLMOE_S8_G128, 128, 130, decode_s8_g128, {128, 128}, 1, 32, 8, 1, 0, packed_q8_0},
+    {"s8_g256", CLMOE_S8_G256, 256, 258, decode_s8_g256, {256, 256}, 1, 32, 8, 1, 0, packed_q8_0},
+};
+
 const block_format *block_format_at(uint32_t i) { return i < sizeof formats / sizeof formats[0] ? &formats[i] : NULL; }
+const block_format *block_group_at(uint32_t i) { return i < sizeof groups / sizeof groups[0] ? &groups[i] : NULL; }
 
 const block_format *block_format_of(uint32_t format) {
     for (uint32_t i = 0; block_format_at(i) != NULL; i++)
         if (formats[i].format == format) return &formats[i];
+    for (uint32_t i = 0; block_group_at(i) != NULL; i++)
+        if (groups[i].format == format) return &groups[i];
     return NULL;
 }
 

@@ -18,8 +18,9 @@ typedef struct block_format {
     float (*packed_value)(const uint16_t *halves, const uint8_t *sub_bytes, uint32_t code);
 } block_format;
 
-/* The i-th format, NULL past the last. */
+/* The i-th of ggml's formats, and of those of groups (cl/format/groups.clh); NULL past the last. */
 const block_format *block_format_at(uint32_t i);
+const block_format *block_group_at(uint32_t i);
 const block_format *block_format_of(uint32_t format);
 
 float block_f32_from_f16(uint16_t half);

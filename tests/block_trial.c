@@ -17,7 +17,19 @@ typedef struct block_tensor {
     test_buffer *buffers;
     uint32_t buffer_count;
     clmoe_tensor described;
+    struct group_tensor *apart; /* NULL: the source is blocks */
 } block_tensor;
+
+/* Codes, scales and zero points of all experts, each in another kind of memory. */
+enum { PARTS = 3 };
+typedef struct group_tensor {
+    clmoe_groups groups;
+    uint8_t *data[PARTS];       /* all experts, one behind the other */
+    const void **hosts[PARTS];
+    clmoe_buffer *lists[PARTS];
+    test_buffer *buffers;
+    uint32_t buffer_count;
+} group_tensor;
 
 void block_random(const block_format *f, uint8_t *block, test_random *random) {
     for (uint32_t i = 0; i < f->bytes; i++) block[i] = (uint8_t)test_random_u64(random);
@@ -48,6 +60,69 @@ static void place(test_device *device, const block_trial *t, block_tensor *s, ui
     }
 }
 
+static clmoe_pieces pieces_of(test_device *device, const block_trial *t, group_tensor *a, int part, size_t bytes) {
+    const enum block_source from = (enum block_source)((t->from + (uint32_t)part) % BLOCK_SOURCES);
+    clmoe_pieces pieces = {.host = from == BLOCK_HOST ? a->data[part] : NULL};
+    a->hosts[part] = calloc(t->groups, sizeof *a->hosts[part]);
+    a->lists[part] = calloc(t->groups, sizeof *a->lists[part]);
+    assert_true(a->hosts[part] != NULL && a->lists[part] != NULL);
+    for (uint32_t g = 0; g < t->groups; g++) {
+        a->hosts[part][g] = a->data[part] + g * bytes;
+        if (from != BLOCK_BUFFER_LIST) continue;
+        a->buffers[a->buffer_count++] = test_buffer_new(device, bytes, a->hosts[part][g]);
+        a->lists[part][g] = a->buffers[a->buffer_count - 1].at;
+    }
+    if (from == BLOCK_HOST_LIST) pieces.host_list = a->hosts[part];
+    if (from == BLOCK_BUFFER_LIST) pieces.buffer_list = a->lists[part];
+    if (from != BLOCK_BUFFER) return pieces;
+    a->buffers[a->buffer_count++] = test_buffer_new(device, t->groups * bytes, a->data[part]);
+    pieces.buffer = a->buffers[a->buffer_count - 1].at;
+    return pieces;
+}
+
+/* Describes the blocks of *s as tensors of their own. */
+static void take_apart(test_device *device, const block_trial *t, block_tensor *s) {
+    const block_format *f = s->format;
+    group_tensor *a = s->apart = calloc(1, sizeof *a);
+    assert_non_null(a);
+    a->buffers = calloc((size_t)PARTS * t->groups, sizeof *a->buffers);
+    assert_non_null(a->buffers);
+    size_t bytes[PARTS] = {0};
+    for (uint32_t g = 0; g < t->groups; g++) {
+        uint8_t *blocks = s->data + g * s->expert_bytes;
+        group_share(f, blocks, s->rows, t->in_features, t->layout);
+        group_parts p = group_take_apart(f, blocks, s->rows, t->in_features, t->layout);
+        const void *data[PARTS] = {p.codes, p.scales, p.zeros};
+        const size_t sizes[PARTS] = {p.codes_bytes, p.scales_bytes, p.zeros_bytes};
+        for (int i = 0; i < PARTS; i++) {
+            bytes[i] = sizes[i];
+            a->data[i] = realloc(a->data[i], (g + 1) * sizes[i] + 1);
+            assert_non_null(a->data[i]);
+            if (sizes[i] != 0) memcpy(a->data[i] + g * sizes[i], data[i], sizes[i]);
+        }
+        group_parts_free(&p);
+    }
+    const clmoe_pieces codes = pieces_of(device, t, a, 0, bytes[0]);
+    a->groups = (clmoe_groups){.order = t->layout->order, .group_size = t->layout->group_size,
+                               .scale_format = t->layout->scale_format, .zeros_less_1 = t->layout->zeros_less_1,
+                               .scales = pieces_of(device, t, a, 1, bytes[1])};
+    if (bytes[2] != 0) a->groups.zeros = pieces_of(device, t, a, 2, bytes[2]);
+    s->described = (clmoe_tensor){.format = f->format, .host = codes.host, .host_list = codes.host_list, .buffer = codes.buffer,
+                                  .buffer_list = codes.buffer_list, .groups = &a->groups};
+}
+
+static void apart_free(test_device *device, group_tensor *a) {
+    if (a == NULL) return;
+    for (uint32_t i = 0; i < a->buffer_count; i++) test_buffer_free(device, &a->buffers[i]);
+    for (int i = 0; i < PARTS; i++) {
+        free(a->data[i]);
+        free((void *)a->hosts[i]);
+        free(a->lists[i]);
+    }
+    free(a->buffers);
+    free(a);
+}
+
 static block_tensor tensor_new(test_device *device, const block_trial *t, const block_format *f, uint64_t rows,
                                uint64_t stream) {
     block_tensor s = {.format = f, .rows = rows};
@@ -68,12 +143,14 @@ static block_tensor tensor_new(test_device *device, const block_trial *t, const 
     s.described = (clmoe_tensor){.format = f->format};
     if (t->gap != 0) s.described.row_stride = row_values;
     if (t->gap != 0) s.described.expert_stride = expert_values;
-    place(device, t, &s, (rows - 1) * s.row_bytes + t->in_features / f->values * f->bytes);
+    if (t->layout != NULL) take_apart(device, t, &s);
+    else place(device, t, &s, (rows - 1) * s.row_bytes + t->in_features / f->values * f->bytes);
     return s;
 }
 
 static void tensor_free(test_device *device, block_tensor *s) {
     for (uint32_t i = 0; i < s->buffer_count; i++) test_buffer_free(device, &s->buffers[i]);
+    apart_free(device, s->apart);
     free(s->buffers);
     free(s->lists);
     free((void *)s->hosts);

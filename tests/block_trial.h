@@ -3,7 +3,7 @@
 #ifndef CLMOE_TESTS_BLOCK_TRIAL_H
 #define CLMOE_TESTS_BLOCK_TRIAL_H
 
-#include "block_oracle.h"
+#include "group_parts.h"
 #include "layer/matrix.h"
 #include "support.h"
 
@@ -17,6 +17,7 @@ typedef struct block_trial {
     uint32_t gap;            /* blocks between rows and between experts */
     enum block_source from;
     const uint8_t *blocks; /* of `up`, in place of random ones: one group, no gap */
+    const group_layout *layout; /* of formats of groups: the source is taken apart so; no gap. NULL: it is blocks */
     uint64_t stream;       /* of random numbers */
 } block_trial;
 

@@ -57,6 +57,10 @@ void block_tame(const block_format *f, uint8_t *block, double spread, test_rando
     const struct tame_row row = row_of(f);
     const double wanted = spread * (0.7 + 0.7 * (double)test_random_below(random, 1000) / 1000);
     for (uint32_t i = 0; i < f->bytes; i++) block[i] = (uint8_t)test_random_u64(random);
+    if (f->name[0] == 'u') { /* the zero point: about the middle */
+        const uint32_t middle = 1u << (f->code_bits - 1);
+        block[f->bytes - 1] = (uint8_t)(middle - middle / 4 + test_random_below(random, middle / 2));
+    }
     if (row.scale_bytes != 0) {
         set_bytes(f, &row, block, wanted);
         for (uint32_t i = 1; i < row.scale_bytes; i++) block[i] = (uint8_t)(block[i] + test_random_below(random, 3));

@@ -231,6 +231,48 @@ static cl_int CL_API_CALL fault_clBuildProgram(cl_program p, cl_uint n, const cl
     return fake->built->code;
 }
 
+/* A binary, for the library: how to find the program it was taken from. A driver's own would cost seconds a kernel, and has a test
+ * of its own. */
+static const char binary_magic[] = "binary ";
+
+static cl_int CL_API_CALL fault_clGetProgramInfo(cl_program p, cl_program_info what, size_t n, void *to, size_t *size) {
+    const fake_program *fake = (const fake_program *)(void *)p;
+    REFUSE(clGetProgramInfo);
+    if (what != CL_PROGRAM_BINARY_SIZES && what != CL_PROGRAM_BINARIES)
+        return clGetProgramInfo(fake->built->program, what, n, to, size);
+    const size_t options = strlen(fake->built->options) + 1, source = strlen(fake->built->source) + 1;
+    const size_t bytes = sizeof binary_magic + options + source;
+    if (size != NULL) *size = what == CL_PROGRAM_BINARIES ? sizeof(void *) : sizeof bytes;
+    if (to == NULL) return CL_SUCCESS;
+    if (what == CL_PROGRAM_BINARY_SIZES) {
+        memcpy(to, &bytes, sizeof bytes);
+        return CL_SUCCESS;
+    }
+    char *binary = *(char **)to;
+    memcpy(binary, binary_magic, sizeof binary_magic);
+    memcpy(binary + sizeof binary_magic, fake->built->options, options);
+    memcpy(binary + sizeof binary_magic + options, fake->built->source, source);
+    return CL_SUCCESS;
+}
+
+static cl_program CL_API_CALL fault_clCreateProgramWithBinary(cl_context c, cl_uint n, const cl_device_id *devices,
+                                                              const size_t *lengths, const unsigned char **binaries,
+                                                              cl_int *status, cl_int *code) {
+    (void)c;
+    (void)n;
+    (void)devices;
+    if (fails(ENTRY_clCreateProgramWithBinary)) return refuse(code, CL_OUT_OF_HOST_MEMORY);
+    if (lengths[0] <= sizeof binary_magic || memcmp(binaries[0], binary_magic, sizeof binary_magic) != 0)
+        return refuse(code, CL_INVALID_BINARY);
+    const char *options = (const char *)binaries[0] + sizeof binary_magic;
+    fake_program *fake = calloc(1, sizeof *fake);
+    fake->source = copy(options + strlen(options) + 1);
+    if (status != NULL) *status = CL_SUCCESS;
+    if (code != NULL) *code = CL_SUCCESS;
+    made(PROGRAM);
+    return (cl_program)(void *)fake;
+}
+
 static cl_int CL_API_CALL fault_clGetProgramBuildInfo(cl_program p, cl_device_id d, cl_program_build_info what, size_t n,
                                                       void *to, size_t *size) {
     const fake_program *fake = (const fake_program *)(void *)p;

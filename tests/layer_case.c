@@ -22,7 +22,9 @@ case_options case_default(uint32_t hidden, uint32_t intermediate, uint32_t exper
 static int is_wide(uint32_t format) { return format >= CLMOE_F32 && format <= CLMOE_BF16; }
 
 /* Blocks stay what they are where panels may have them, which those from 32 on may not. */
-static uint32_t kept_format(uint32_t source) { return source < CLMOE_Q2_K ? source : CLMOE_F16; }
+static uint32_t kept_format(uint32_t source) {
+    return source >= CLMOE_Q2_K && source <= CLMOE_TQ2_0 ? (uint32_t)CLMOE_F16 : source;
+}
 
 static case_plan plan_of(const case_options *o, enum case_matrix matrix) {
     const uint32_t up = kept_format(o->blocks[CASE_UP] != 0 ? o->blocks[CASE_UP] : o->source_format);

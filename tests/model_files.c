@@ -1,6 +1,8 @@
 /* See model_files.h. */
 #include "model_files.h"
 
+#include "block_weights.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -120,6 +122,77 @@ static void add_mxfp4(model_files *f, const char *pattern, uint64_t experts, uin
     add(f, full_name(f->row, pattern, "_scales", 0), "U8", 3, shape, powers, count / MX);
 }
 
+/* ------------------------------------------------------------------------------------------------- groups */
+
+/* "...gate_proj.weight" is "...gate_proj." and an end. */
+static char *module_name(const model_files *f, const char *pattern, const char *end, unsigned expert) {
+    char module[128];
+    (void)snprintf(module, sizeof module, "%.*s", (int)(strlen(pattern) - strlen("weight")), pattern);
+    return full_name(f->row, module, end, expert);
+}
+
+static void add_zeros(model_files *f, const group_checkpoint *g, const char *pattern, unsigned expert, const uint64_t shape[2],
+                      group_parts *parts) {
+    const int by_rows = g->layout.order == CLMOE_CODES_ROWS;
+    const uint32_t four = g->layout.zeros_less_1 ? 0x77777777u : 0x88888888u, eight = g->layout.zeros_less_1 ? 0x7f7f7f7fu : 0x80808080u;
+    uint32_t *zeros = parts->zeros;
+    parts->zeros = NULL;
+    if (zeros == NULL && by_rows) return;
+    if (zeros == NULL) { /* all in the middle */
+        zeros = calloc(shape[0] * shape[1], 4);
+        assert_non_null(zeros);
+        for (uint64_t i = 0; i < shape[0] * shape[1]; i++) zeros[i] = group_bits(block_format_of(g->format)) == 4 ? four : eight;
+    }
+    add(f, module_name(f, pattern, by_rows ? "weight_zero_point" : "qzeros", expert), "I32", 2, shape, zeros,
+        shape[0] * shape[1] * 4);
+}
+
+/* The tensors that say nothing of values. `bytes` are those the library counts. */
+static void add_notes(model_files *f, const group_checkpoint *g, const char *pattern, unsigned expert, uint64_t rows,
+                      uint64_t columns) {
+    const int by_rows = g->layout.order == CLMOE_CODES_ROWS;
+    const uint64_t two = 2, size = g->layout.group_size != 0 ? g->layout.group_size : columns;
+    if (by_rows) {
+        int64_t *shape = calloc(2, sizeof *shape);
+        assert_non_null(shape);
+        shape[0] = (int64_t)rows, shape[1] = (int64_t)columns;
+        add(f, module_name(f, pattern, "weight_shape", expert), "I64", 1, &two, shape, 0);
+    }
+    if (!g->group_of) return;
+    int32_t *group = calloc(columns, sizeof *group);
+    assert_non_null(group);
+    for (uint64_t k = 0; k < columns; k++) group[k] = (int32_t)(k / size);
+    add(f, module_name(f, pattern, by_rows ? "weight_g_idx" : "g_idx", expert), "I32", 1, &columns, group, 0);
+}
+
+/* Random blocks taken apart; `values` [rows, columns] becomes what they stand for. */
+static void add_groups(model_files *f, const group_checkpoint *g, const char *pattern, unsigned expert, uint64_t rows,
+                       uint64_t columns, double *values) {
+    const block_format *b = block_format_of(g->format);
+    const int by_rows = g->layout.order == CLMOE_CODES_ROWS, awq = g->layout.order == CLMOE_CODES_AWQ;
+    const uint64_t w = 32 / group_bits(b), size = g->layout.group_size != 0 ? g->layout.group_size : columns;
+    const uint64_t count = rows * columns, groups = (columns + size - 1) / size;
+    const uint64_t codes[2] = {by_rows ? rows : awq ? columns : columns / w, by_rows ? columns / w : awq ? rows / w : rows};
+    const uint64_t scales[2] = {by_rows ? rows : groups, by_rows ? groups : rows};
+    const uint64_t zeros[2] = {by_rows ? (rows + w - 1) / w : groups, by_rows ? groups : rows / w};
+    static const char *const dtypes[] = {"", "F32", "F16", "BF16"};
+    test_random random = test_random_new(rows * 1000 + columns * 10 + expert);
+    uint8_t *blocks = malloc(count / b->values * b->bytes);
+    assert_non_null(blocks);
+    block_tame_many(b, blocks, count, 1 / sqrt((double)columns), &random);
+    group_share(b, blocks, rows, columns, &g->layout);
+    block_decode_many(b, blocks, count, values);
+    group_parts parts = group_take_apart(b, blocks, rows, columns, &g->layout);
+    add(f, module_name(f, pattern, by_rows ? "weight_packed" : "qweight", expert), "I32", 2, codes, parts.codes, parts.codes_bytes);
+    add(f, module_name(f, pattern, by_rows ? "weight_scale" : "scales", expert), dtypes[g->layout.scale_format], 2, scales,
+        parts.scales, parts.scales_bytes);
+    parts.codes = NULL, parts.scales = NULL;
+    add_zeros(f, g, pattern, expert, zeros, &parts);
+    add_notes(f, g, pattern, expert, rows, columns);
+    group_parts_free(&parts);
+    free(blocks);
+}
+
 /* ------------------------------------------------------------------------------------------------- matrices */
 
 /* [rows, columns] to [columns, rows], a matrix at a time. */
@@ -144,7 +217,10 @@ static void add_matrix(model_files *f, const char *pattern, int store, int turn,
         add_mxfp4(f, pattern, experts, rows, columns, values);
     } else if (store == ROW_EACH) {
         for (unsigned e = 0; e < experts; e++) {
-            if (format == CLMOE_F8_E4M3)
+            const group_checkpoint *g = f->row->names.groups;
+            if (g != NULL && !(g->plain_down && strstr(pattern, "down") != NULL))
+                add_groups(f, g, pattern, e, rows, columns, values + e * each);
+            else if (format == CLMOE_F8_E4M3)
                 add_fp8(f, pattern, e, rows, columns, values + e * each);
             else
                 add_plain(f, full_name(f->row, pattern, "", e), format, 2, one, to + e * each, (size_t)each);
@@ -220,6 +296,7 @@ model_files model_files_new(const model_row *row, layer_case *c, uint32_t source
     model_row straight = *row;
     straight.names.up_turned = straight.names.down_turned = 0;
     straight.names.gate_up = CLMOE_GATE_UP_CONCATENATED;
+    if (n->groups != NULL && !n->groups->shared) straight.names.groups = NULL;
     f.row = &straight;
     if (row->shared != 0) add_ffn(&f, &o->shared, n->shared_gate_proj, n->shared_up, n->shared_down, ROW_EACH, source);
     f.row = row;

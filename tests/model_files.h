@@ -4,9 +4,19 @@
 #define CLMOE_TESTS_MODEL_FILES_H
 
 #include "files.h"
+#include "group_parts.h"
 #include "layer_case.h"
 #include "model/model.h"
 #include "model_rows.h"
+
+/* Experts in groups of integers: GPTQ, AWQ or compressed-tensors by the layout's order. */
+typedef struct group_checkpoint {
+    uint32_t format; /* one of groups; sizes are multiples of its block */
+    group_layout layout;
+    int shared;     /* the shared experts too */
+    int group_of;   /* with the tensor that says of which group each k is */
+    int plain_down; /* but not the down projections */
+} group_checkpoint;
 
 typedef struct model_files {
     test_folder folder;

@@ -8,6 +8,8 @@
 
 enum row_store { ROW_EACH, ROW_FUSED, ROW_STACKED, ROW_MXFP4 };
 
+struct group_checkpoint;
+
 /* '#' stands for the layer's number, '*' for the expert's. */
 typedef struct row_names {
     const char *prefix; /* before each of the others; no prefix: the row has no checkpoint */
@@ -18,6 +20,7 @@ typedef struct row_names {
     int gate_up;                /* clmoe_gate_up, where up holds both */
     int up_turned, down_turned; /* [in, out] */
     int wide_select_bias;       /* [1, E] */
+    const struct group_checkpoint *groups; /* experts in groups of integers (model_files.h), where not NULL */
     int fp8;                    /* experts in F8_E4M3 with a scale for each block of 16 x 32 */
 } row_names;
 

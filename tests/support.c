@@ -11,10 +11,31 @@
 
 /* ------------------------------------------------------------------------------------------------ device */
 
+static int is_set(const char *variable) {
+    const char *value = getenv(variable);
+    return value != NULL && *value == '1';
+}
+
 /* Whether the device checks memory itself (oclgrind's). */
-static int is_checked(void) {
-    const char *small = getenv("CLMOE_TEST_SMALL");
-    return small != NULL && *small == '1';
+static int is_checked(void) { return is_set("CLMOE_TEST_SMALL"); }
+
+/* Halves of the device that *desc asks for; *desc adopts a context of the first. */
+static void take_half(clmoe_context_desc *desc, cl_device_id halves[2]) {
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_context *whole = NULL;
+    cl_device_id device = NULL;
+    cl_uint units = 0;
+    cl_int code = CL_SUCCESS;
+    OK(clmoe_context_create(desc, &whole, &error));
+    OK(clmoe_context_opencl(whole, &desc->adopt_context, &device, &error));
+    assert_int_equal(clGetDeviceInfo(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL), CL_SUCCESS);
+    const cl_device_partition_property each = (cl_device_partition_property)(units + 1) / 2;
+    const cl_device_partition_property cut[] = {CL_DEVICE_PARTITION_EQUALLY, each, 0};
+    assert_int_equal(clCreateSubDevices(device, cut, 2, halves, NULL), CL_SUCCESS);
+    desc->adopt_context = clCreateContext(NULL, 1, halves, NULL, NULL, &code);
+    desc->adopt_device = halves[0];
+    assert_int_equal(code, CL_SUCCESS);
+    clmoe_context_destroy(whole);
 }
 
 test_device test_open(const clmoe_context_desc *desc) {
@@ -24,7 +45,15 @@ test_device test_open(const clmoe_context_desc *desc) {
     clmoe_context_desc_default(&full, sizeof full);
     if (desc != NULL) full = *desc;
     if (is_checked() && full.get_symbol == NULL) full.get_symbol = checked_symbol;
-    OK(clmoe_context_create(&full, &device.context, &error));
+    const int half = is_set("CLMOE_TEST_SUB_DEVICE") && full.adopt_context == NULL;
+    if (half) take_half(&full, device.halves);
+    clmoe_status status = clmoe_context_create(&full, &device.context, &error);
+    if (status == CLMOE_INVALID_ARGUMENT && full.vector_width > 4 && strcmp(error.argument, "vector_width") == 0) {
+        full.vector_width = 0; /* the device has no vectors as wide as the test would like */
+        status = clmoe_context_create(&full, &device.context, &error);
+    }
+    OK(status);
+    if (half) assert_int_equal(clReleaseContext(full.adopt_context), CL_SUCCESS); /* the context has a reference */
     OK(clmoe_context_opencl(device.context, &device.cl, &device.id, &error));
     cl_int code = CL_SUCCESS;
     device.queue = clCreateCommandQueue(device.cl, device.id, 0, &code);
@@ -40,6 +69,8 @@ void test_close(test_device *device) {
         assert_int_equal(clReleaseCommandQueue(device->queue), CL_SUCCESS);
     }
     clmoe_context_destroy(device->context);
+    for (int i = 0; i < 2; i++)
+        if (device->halves[i] != NULL) assert_int_equal(clReleaseDevice(device->halves[i]), CL_SUCCESS);
     *device = (test_device){0};
 }
 

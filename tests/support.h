@@ -15,12 +15,14 @@
 #include <clmoe/clmoe.h>
 #include <clmoe/clmoe_stages.h>
 
-/* A context with its queue; fails the test with the error's message if there is none. desc may be NULL. */
+/* A context with its queue; fails the test with the error's message if there is none. desc may be NULL. Vectors wider than
+ * the device's become the device's own. CLMOE_TEST_SUB_DEVICE=1: on half of the device's compute units. */
 typedef struct test_device {
     clmoe_context *context;
     cl_context cl;
     cl_device_id id;
     cl_command_queue queue; /* in order */
+    cl_device_id halves[2]; /* NULL where the device is whole */
 } test_device;
 test_device test_open(const clmoe_context_desc *desc);
 void test_close(test_device *device);

@@ -114,7 +114,8 @@ static void check_row(const product *p, uint32_t group, uint32_t row, const floa
 enum { CONTEXTS = 3, MOST_ROWS = 131 }; /* more tiles than share what was decoded */
 
 /* The best variant, the best without what is special to this CPU, and the best for any device. */
-static const char *const disabled[CONTEXTS] = {NULL, "avx512_vnni,avx512_bf16,avx512_fma", "cpu"};
+#define SPECIAL "avx512_vnni,avx512_bf16,avx512_fma,avx512vl_vnni,avx_vnni,avx2"
+static const char *const disabled[CONTEXTS] = {NULL, SPECIAL, "cpu"};
 
 static void open_contexts(test_device devices[CONTEXTS]) {
     for (int i = 0; i < CONTEXTS; i++) {
@@ -179,16 +180,22 @@ static void test_variants(void **state) {
     for (int i = 0; i < CONTEXTS; i++) test_close(&devices[i]);
 }
 
-/* Narrower vectors: other panels, other variants. Each format in one arithmetic a run. */
+static test_device open_narrow(uint32_t width, const char *disable) {
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    d.vector_width = width;
+    d.disable = disable;
+    return test_open(&d);
+}
+
+/* Narrower vectors: other panels, other variants. Each format in one arithmetic a run; by integers with all the variants. */
 static void test_vector_widths(void **state) {
     (void)state;
+    static const char *const fewer[] = {"avx512vl_vnni,avx_vnni", SPECIAL};
     test_random random = test_random_new(2102);
     const uint32_t turn = test_random_below(&random, 3);
     for (uint32_t width = 4; width <= 8; width *= 2) {
-        clmoe_context_desc d;
-        clmoe_context_desc_default(&d, sizeof d);
-        d.vector_width = width;
-        test_device device = test_open(&d);
+        test_device device = open_narrow(width, NULL), others[2] = {open_narrow(width, fewer[0]), open_narrow(width, fewer[1])};
         for (uint32_t i = 0; block_format_at(i) != NULL; i++) {
             const block_format *f = block_format_at(i);
             if (f->super_blocks == 0) continue;
@@ -197,10 +204,17 @@ static void test_vector_widths(void **state) {
             double squares[2] = {0, 0};
             float *y = multiply(&device, &p, MOST_ROWS, variant);
             for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, y + (size_t)r * p.n, squares);
+            for (uint32_t o = 0; o < 2 && width == 8 && p.arithmetic == CLMOE_ARITHMETIC_INT8; o++) {
+                char other[64];
+                float *z = multiply(&others[o], &p, MOST_ROWS, other);
+                same_bits(&p, other, MOST_ROWS, z, variant, y);
+                free(z);
+            }
             free(y);
             product_free(&p);
         }
         test_close(&device);
+        for (uint32_t o = 0; o < 2; o++) test_close(&others[o]);
     }
 }
 

@@ -166,6 +166,23 @@ static void limits_are_lowered_or_refused(void **state) {
     }
 }
 
+static void the_environment_gives_a_vector_width(void **state) {
+    (void)state;
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_context_desc desc = defaults();
+    clmoe_context *context = NULL;
+    static const char *const wrong[] = {"5", "64", "4x", "-4", "4294967300"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(setenv("CLMOE_VECTOR_WIDTH", wrong[i], 1), 0);
+        FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_INVALID_ARGUMENT, "CLMOE_VECTOR_WIDTH");
+    }
+    assert_int_equal(setenv("CLMOE_VECTOR_WIDTH", "4", 1), 0);
+    test_device device = test_open(NULL);
+    assert_int_equal(device.context->device.vector_width, 4);
+    test_close(&device);
+    assert_int_equal(unsetenv("CLMOE_VECTOR_WIDTH"), 0);
+}
+
 static cl_uint references_of(cl_context cl) {
     cl_uint count = 0;
     assert_int_equal(clGetContextInfo(cl, CL_CONTEXT_REFERENCE_COUNT, sizeof count, &count, NULL), CL_SUCCESS);
@@ -361,6 +378,7 @@ int main(void) {
         cmocka_unit_test(devices_are_found_by_every_form),
         cmocka_unit_test(unknown_devices_list_what_there_is),
         cmocka_unit_test(the_environment_names_a_device),
+        cmocka_unit_test(the_environment_gives_a_vector_width),
         cmocka_unit_test(descriptions_are_checked),
         cmocka_unit_test(limits_are_lowered_or_refused),
         cmocka_unit_test(contexts_are_adopted),

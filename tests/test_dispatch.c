@@ -9,6 +9,7 @@ typedef struct dispatch_case {
     int32_t valid;             /* token_count; INT32_MIN: none is given */
     int load;                  /* 0: none, 1: written, 2: accumulated */
     int pattern;               /* of index, see fill_index */
+    uint32_t full_tiles;
 } dispatch_case;
 
 enum { RANDOM, ONE_EXPERT, WITH_UNUSED, ALL_UNUSED, ROUND_ROBIN, PATTERNS };
@@ -30,13 +31,15 @@ static int is_local(const dispatch_case *c, int32_t index) {
            (uint32_t)index < c->first + c->local;
 }
 
-static void oracle_tiles(oracle_plan *plan, uint32_t expert, uint32_t tile_rows) {
+static void oracle_tiles(oracle_plan *plan, uint32_t expert, uint32_t tile_rows, uint32_t full_tiles) {
     const uint64_t n = (uint64_t)plan->count[expert], t = (n + tile_rows - 1) / tile_rows;
     for (uint64_t i = 0; i < t; i++) {
         int32_t *tile = plan->tiles + 4 * (size_t)plan->tile_count++;
+        const uint64_t begin = full_tiles ? i * tile_rows : n * i / t;
+        const uint64_t end = i + 1 == t ? n : full_tiles ? begin + tile_rows : n * (i + 1) / t;
         tile[0] = (int32_t)expert;
-        tile[1] = plan->offset[expert] + (int32_t)(n * i / t);
-        tile[2] = (int32_t)(n * (i + 1) / t - n * i / t);
+        tile[1] = plan->offset[expert] + (int32_t)begin;
+        tile[2] = (int32_t)(end - begin);
     }
 }
 
@@ -67,7 +70,7 @@ static oracle_plan oracle_dispatch(const dispatch_case *c, const int32_t *index)
         }
         if (plan.count[e] == 0) continue;
         plan.active[plan.actives++] = (int32_t)e;
-        oracle_tiles(&plan, e, c->tile_rows);
+        oracle_tiles(&plan, e, c->tile_rows, c->full_tiles);
     }
     plan.offset[c->local] = (int32_t)plan.rows;
     return plan;
@@ -102,9 +105,9 @@ static void same(const dispatch_case *c, const char *part, const int32_t *got, c
     for (size_t i = 0; i < n; i++) {
         if (got[i] == wanted[i]) continue;
         fail_msg("%s[%zu] is %d, wanted %d (classes %u, slots %u, local %u + %u, tile_rows %u, tokens %u, max_rows %u, "
-                 "valid %d, pattern %d)",
+                 "valid %d, pattern %d, full_tiles %u)",
                  part, i, got[i], wanted[i], c->classes, c->slots, c->first, c->local, c->tile_rows, c->tokens,
-                 c->max_rows, c->valid, c->pattern);
+                 c->max_rows, c->valid, c->pattern, c->full_tiles);
     }
 }
 
@@ -145,6 +148,7 @@ static clmoe_dispatch_desc case_desc(const dispatch_case *c) {
     desc.first_expert = c->first;
     desc.local_experts = c->local;
     desc.tile_rows = c->tile_rows;
+    desc.full_tiles = c->full_tiles;
     return desc;
 }
 
@@ -232,7 +236,8 @@ static void test_shapes(void **state) {
                                          .tokens = tokens[t],
                                          .valid = INT32_MIN,
                                          .load = (int)test_random_below(&random, 3),
-                                         .pattern = pattern};
+                                         .pattern = pattern,
+                                         .full_tiles = test_random_below(&random, 2)};
                 run_case(&device, &random, c);
             }
         }

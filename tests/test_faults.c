@@ -84,6 +84,9 @@ static void run_forwards(clmoe_context *context, clmoe_layer *layer) {
     clmoe_launch_time launches[64];
     uint32_t count = 0;
     STEP(clmoe_workspace_launches(workspace, launches, 64, &count, &error));
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(launches[i].kernel[0] != 0 && launches[i].queued > 0 && launches[i].ended >= launches[i].started);
+    }
     io.out = place(5);
     STEP(clmoe_forward(layer, NULL, other_queue, &io, 1, &done, &second, &error));
     assert_int_equal(clWaitForEvents(1, &second), CL_SUCCESS);

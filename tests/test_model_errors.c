@@ -196,9 +196,9 @@ static void test_quantized(void **state) {
     clmoe_error error = {.struct_size = sizeof error};
     model_row row = *row_named("mixtral");
     layer_case *c = model_case(&device, &row, CLMOE_F32, 7);
-    row.names.gate = "block_sparse_moe.experts.*.w1.qweight";
-    row.names.up = "block_sparse_moe.experts.*.w3.qweight";
-    row.config = MIXTRAL("24, 'quantization_config': {'quant_method': 'gptq'}");
+    row.names.gate = "block_sparse_moe.experts.*.w1.q_weight";
+    row.names.up = "block_sparse_moe.experts.*.w3.q_weight";
+    row.config = MIXTRAL("24, 'quantization_config': {'quant_method': 'exl2'}");
     model_files files = model_files_new(&row, c, CLMOE_F32);
     clmoe_model *model = NULL;
     clmoe_model_layer layer = {.struct_size = sizeof layer};
@@ -206,7 +206,7 @@ static void test_quantized(void **state) {
     OK(clmoe_model_open(files.folder.path, &model, &error));
     FAILS(clmoe_model_get_layer(model, 0, &layer, &error), CLMOE_INVALID_FILE, "router");
     FAILS(clmoe_model_get_layer(model, 2, &layer, &error), CLMOE_UNSUPPORTED, "quantization_config.quant_method");
-    FAILS(clmoe_model_get_layer(model, 2, &layer, &error), CLMOE_UNSUPPORTED, "\"gptq\"");
+    FAILS(clmoe_model_get_layer(model, 2, &layer, &error), CLMOE_UNSUPPORTED, "\"exl2\"");
     clmoe_model_destroy(model);
     case_free(c);
     model_files_free(&files);

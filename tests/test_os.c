@@ -269,6 +269,7 @@ static int has_flag(const char *line, const char *flag) {
 static void flags_agree(const clmoe__cpu *cpu, const char *line) {
     assert_int_equal(cpu->avx2_fma, has_flag(line, " avx2") && has_flag(line, " fma"));
     assert_int_equal(cpu->avx512f, has_flag(line, " avx512f") && has_flag(line, " avx512vl"));
+    assert_int_equal(cpu->avx_vnni, has_flag(line, " avx_vnni"));
     assert_int_equal(cpu->avx512_bf16, has_flag(line, " avx512_bf16"));
     assert_int_equal(cpu->avx512_vnni, has_flag(line, " avx512_vnni"));
 }

@@ -224,6 +224,20 @@ static void wrong_arguments_are_named(void **state) {
     bed_close(&b);
 }
 
+/* What clmoe_workspace_launches says of one launch of mix(), with times or without. */
+static void expect_launch(const clmoe_launch_time *launch, int timed) {
+    assert_int_equal(launch->global_size[0], BED_N);
+    assert_int_equal(launch->local_size[0], 4);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(launch->global_size[i], 1);
+        assert_int_equal(launch->local_size[i], 1);
+    }
+    assert_int_equal(launch->nanoseconds > 0, timed);
+    assert_int_equal(launch->queued > 0, timed);
+    assert_true(launch->submitted >= launch->queued && launch->started >= launch->submitted);
+    assert_int_equal(launch->nanoseconds, launch->ended - launch->started);
+}
+
 static void launches_are_measured(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
@@ -246,7 +260,10 @@ static void launches_are_measured(void **state) {
         assert_int_equal(count, 2 * BED_STEPS);
         assert_string_equal(times[0].stage, "add");
         assert_string_equal(times[1].stage, "scale");
-        for (int k = 0; k < 3; k++) assert_int_equal(times[k].nanoseconds > 0, profiling && queue_profiles);
+        assert_string_equal(times[0].kernel, "add");
+        assert_string_equal(times[1].kernel, "scale");
+        for (int k = 0; k < 3; k++) expect_launch(&times[k], profiling && queue_profiles);
+        for (int k = 0; k < 2; k++) assert_true(times[k + 1].started >= times[k].ended);
         clmoe_workspace_destroy(w);
         assert_int_equal(clReleaseCommandQueue(queue), CL_SUCCESS);
     }

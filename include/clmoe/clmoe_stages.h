@@ -102,6 +102,8 @@ typedef struct clmoe_dispatch_desc {
     uint32_t first_expert;  /* classes [first_expert, first_expert + local_experts) become rows */
     uint32_t local_experts; /* L */
     uint32_t tile_rows;     /* largest tile; clmoe_grouped_gemm_tile_rows() says what a GEMM wants */
+    uint32_t full_tiles;    /* 0 (default): the near-equal tiles above; 1: tiles of tile_rows rows and one of what is left, to
+                             * measure what the former bring */
 } clmoe_dispatch_desc;
 
 /* Where each part of a plan starts, in int32 elements, and its bounds. */
@@ -161,6 +163,7 @@ typedef struct clmoe_grouped_gemm_desc {
     uint32_t x_format;
     uint32_t y_format;
     uint32_t slots; /* with a plan: source(row) = row_slot[row] / slots; 0: source(row) = row */
+    uint32_t full_tiles; /* as the dispatch of its plans has it; 1 needs a plan */
 } clmoe_grouped_gemm_desc;
 
 typedef struct clmoe_grouped_gemm_io {
@@ -238,15 +241,58 @@ CLMOE_API clmoe_status clmoe_combine_enqueue(clmoe_combine *combine, clmoe_works
                                              cl_event *done, clmoe_error *error);
 CLMOE_API void clmoe_combine_destroy(clmoe_combine *combine);
 
+/* ------------------------------------------------------------------------------------------------ memory */
+
+/* What weights would take, found out without taking it: as clmoe_weights_create, but nothing is read or packed, no
+ * memory is held, and no size is too large for the device. Host pointers of tensors may be anything but NULL.
+ * clmoe_weights_bytes, clmoe_layer_create and the queries of a layer work as ever; a forward is refused. */
+CLMOE_API clmoe_status clmoe_weights_plan(clmoe_context *context, const clmoe_weights_desc *desc,
+                                          clmoe_weights **weights, clmoe_error *error);
+
+/* Gives the memory that a context's pool keeps for reuse back to OpenCL: after loading weights, for example, whose
+ * staging would stay. bytes_reserved is bytes_in_use then. */
+CLMOE_API clmoe_status clmoe_context_trim(clmoe_context *context, clmoe_error *error);
+
+/* Bytes of device memory. */
+typedef struct clmoe_layer_memory {
+    size_t struct_size;
+    uint64_t weights; /* clmoe_weights_bytes, the sum of the next four */
+    uint64_t experts, shared, router;
+    uint64_t others;  /* latent matrices, biases and factors of the routing */
+    uint64_t padding; /* of the weights: columns that fill the last panel, values that fill the last block, rounding */
+    uint64_t workspace; /* clmoe_layer_workspace_bytes, the sum of the next six */
+    uint64_t plan;      /* the dispatch's */
+    uint64_t logits;
+    uint64_t routes; /* index and weight of every slot, and a count */
+    uint64_t inputs; /* rows gathered for a GEMM; small where GEMMs gather themselves */
+    uint64_t hidden; /* what the up-projection leaves behind its activation */
+    uint64_t rows;   /* what the experts put out, a row for each slot */
+    uint64_t arena;  /* what a workspace takes that has memory of its own: `workspace`, rounded up as the pool does */
+    uint64_t max_rows;    /* no bytes: rows that inputs, hidden and rows are made for */
+    uint32_t pass_tokens; /* no bytes: tokens that one pass takes; fewer than asked for: there are several passes */
+    uint32_t reserved;
+} clmoe_layer_memory;
+
+CLMOE_API void clmoe_layer_memory_default(clmoe_layer_memory *memory, size_t struct_size);
+/* What a layer takes, with a workspace for this many tokens in one pass. */
+CLMOE_API clmoe_status clmoe_layer_memory_query(const clmoe_layer *layer, uint32_t tokens, clmoe_layer_memory *memory,
+                                                clmoe_error *error);
+
 /* ------------------------------------------------------------------------------------------ measurements */
 
-/* One kernel launch of the last forward on a workspace. */
+/* One kernel launch of the last forward on a workspace. The four moments are nanoseconds of the device's clock, as
+ * CL_PROFILING_COMMAND_QUEUED and its siblings give them, so that they compare with those of the caller's own events;
+ * all times are 0 unless the launch was kept and the queue has CL_QUEUE_PROFILING_ENABLE. */
 typedef struct clmoe_launch_time {
     char stage[24];       /* "logits", "select", "dispatch", "gather", "up", "down", "shared", "combine" ... */
-    uint64_t nanoseconds; /* on the device; 0 unless the queue has CL_QUEUE_PROFILING_ENABLE */
+    uint64_t nanoseconds; /* on the device: ended - started */
+    char kernel[40];      /* name of the kernel function, cut to fit */
+    uint64_t global_size[3], local_size[3]; /* work-items in all, and in a group; 1 in dimensions not used */
+    uint64_t queued, submitted, started, ended;
 } clmoe_launch_time;
 
-/* Keeps (1) or stops keeping (0) the launches of each forward. Keeping costs an event a launch. */
+/* Keeps (1) or stops keeping (0) the events of each forward's launches. Keeping costs an event a launch, not keeping
+ * nothing. */
 CLMOE_API clmoe_status clmoe_workspace_set_profiling(clmoe_workspace *workspace, int enable, clmoe_error *error);
 /* Waits for the last forward and copies up to `capacity` of its launches; *count (may be NULL) receives how many there
  * were. Launches are counted without profiling too, with empty times. */

@@ -86,7 +86,8 @@ static int write_output(job *j) { return run_output_write(j->args->output, &j->i
 static uint32_t kept_format(const job *j) {
     if (j->args->format != 0) return j->args->format;
     const uint32_t format = j->info.format;
-    const int kept = format == CLMOE_F32 || format == CLMOE_F16 || (format >= CLMOE_Q8_0 && format <= CLMOE_NVFP4);
+    const int kept = format == CLMOE_F32 || format == CLMOE_F16 || (format >= CLMOE_Q8_0 && format <= CLMOE_NVFP4) ||
+                     format >= CLMOE_U4_G32;
     return kept ? format : CLMOE_BF16;
 }
 

@@ -42,7 +42,12 @@ const char *format_name(uint32_t format) {
         [CLMOE_Q5_K] = "q5_K",       [CLMOE_Q6_K] = "q6_K",       [CLMOE_IQ4_NL] = "iq4_nl",
         [CLMOE_MXFP4] = "mxfp4",     [CLMOE_NVFP4] = "nvfp4",     [CLMOE_Q2_K] = "q2_K",
         [CLMOE_Q3_K] = "q3_K",       [CLMOE_IQ4_XS] = "iq4_xs",   [CLMOE_TQ1_0] = "tq1_0",
-        [CLMOE_TQ2_0] = "tq2_0",
+        [CLMOE_TQ2_0] = "tq2_0",     [CLMOE_U4_G32] = "u4_g32",   [CLMOE_U4_G64] = "u4_g64",
+        [CLMOE_U4_G128] = "u4_g128", [CLMOE_U4_G256] = "u4_g256", [CLMOE_S4_G32] = "s4_g32",
+        [CLMOE_S4_G64] = "s4_g64",   [CLMOE_S4_G128] = "s4_g128", [CLMOE_S4_G256] = "s4_g256",
+        [CLMOE_U8_G32] = "u8_g32",   [CLMOE_U8_G64] = "u8_g64",   [CLMOE_U8_G128] = "u8_g128",
+        [CLMOE_U8_G256] = "u8_g256", [CLMOE_S8_G32] = "s8_g32",   [CLMOE_S8_G64] = "s8_g64",
+        [CLMOE_S8_G128] = "s8_g128", [CLMOE_S8_G256] = "s8_g256",
     };
     return format < COUNT_OF(names) && names[format] != NULL ? names[format] : "none";
 }

@@ -1,0 +1,42 @@
+# The kernel tests once more on other devices, as tests TEST.DEVICE with the label "conformance":
+#
+#   half        half of the default device: a POCL sub-device
+#   lanes8, lanes4    the default device with narrower vectors
+#   oclgrind    those of labels.cmake, which check every memory access
+#   intel       Intel's OpenCL runtime for CPUs: another compiler, real sub-groups, integer dot products
+#   rusticl     Mesa's rusticl on llvmpipe: another compiler again, behind SPIR-V
+#
+# The last two need CLMOE_CONFORMANCE, a folder that cmake/conformance.sh prepared, and are left out without it. A kernel takes
+# seconds to compile there, so a device gets the tests that say most in its time; the lists are what there is room for in CI.
+set(CLMOE_CONFORMANCE "" CACHE PATH "Folder of OpenCL drivers that cmake/conformance.sh prepared")
+if(CLMOE_SANITIZE)
+    return() # kernels are not instrumented
+endif()
+
+# clmoe_conformance(DEVICE TESTS test... ENV A=1...): each with a name without its "test_"
+function(clmoe_conformance device)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "FOLDER" "TESTS;ENV")
+    foreach(test IN LISTS arg_TESTS)
+        clmoe_test_variant(test_${test} ${device} LABELS conformance ENV ${arg_ENV})
+        if(arg_FOLDER)
+            set_tests_properties(test_${test}.${device} PROPERTIES WORKING_DIRECTORY "${arg_FOLDER}")
+        endif()
+    endforeach()
+endfunction()
+
+clmoe_conformance(half TESTS combine dispatch select layer_properties ENV CLMOE_TEST_SUB_DEVICE=1)
+clmoe_conformance(lanes8 TESTS combine dispatch golden layer_properties select ENV CLMOE_VECTOR_WIDTH=8)
+clmoe_conformance(lanes4 TESTS combine dispatch golden select ENV CLMOE_VECTOR_WIDTH=4)
+clmoe_test_labels(test_oclgrind.oclgrind conformance)
+clmoe_test_labels(test_select.oclgrind conformance)
+
+if(CLMOE_CONFORMANCE)
+    set(intel "${CLMOE_CONFORMANCE}/intel")
+    clmoe_conformance(intel
+        TESTS combine dispatch int8_dots layer_properties oclgrind pack quantize select
+        ENV "OCL_ICD_VENDORS=${intel}/icd" "LD_LIBRARY_PATH=${intel}/python/lib")
+    set(rusticl "${CLMOE_CONFORMANCE}/rusticl")
+    clmoe_conformance(rusticl FOLDER "${rusticl}"
+        TESTS combine dispatch oclgrind pack_lines select
+        ENV "OCL_ICD_VENDORS=${rusticl}/icd" RUSTICL_ENABLE=llvmpipe)
+endif()

@@ -1,0 +1,252 @@
+/* Shapes of the gpu macro-kernel: that the shipped ones are what they promise, that those which do not go together are refused,
+ * and that none changes a bit: every shipped shape, and some a tuner might try, against the first choice of the device. Also
+ * experts named by slots without a dispatch. */
+#include <math.h>
+#include <stdio.h>
+
+#include "layer/gemm.h"
+#include "opencl/private_run.h"
+#include "support.h"
+
+#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
+
+enum { GROUPS = 3, N = 77, K_WIDE = 71, K_BLOCKS = 96, ROWS = 70, TOKENS = 9, SLOTS = 4, FIRST = 2 };
+
+static clmoe_error error = {.struct_size = sizeof error};
+
+/* Weights of all groups on a device, and a GEMM on them. */
+typedef struct product {
+    test_device *device;
+    clmoe__packer packer;
+    clmoe__matrix matrix;
+    clmoe__gemm gemm;
+    uint32_t format, k;
+} product;
+
+static uint32_t k_of(uint32_t format) { return clmoe__format_is_block(format) ? K_BLOCKS : K_WIDE; }
+
+static float *values_new(size_t count, uint64_t stream) {
+    test_random random = test_random_new(stream);
+    float *values = malloc(count * sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < count; i++) values[i] = (float)test_random_normal(&random);
+    return values;
+}
+
+static clmoe__gemm_choice choose(test_device *device, uint32_t format, uint32_t arithmetic) {
+    clmoe__gemm_choice choice;
+    char refused[1024];
+    OK(clmoe__gemm_choose(device->context, format, arithmetic, &choice, refused, sizeof refused, &error));
+    return choice;
+}
+
+static void product_open(product *p, test_device *device, const clmoe__gemm_choice *choice, uint32_t format, uint32_t arithmetic,
+                         uint32_t groups, uint32_t slots, const float *weights) {
+    static const clmoe__matrix_names names = {"gate", "gate_bias", "up", "up_bias"};
+    const clmoe_tensor none = {0}, source = {.format = CLMOE_F32, .host = weights};
+    memset(p, 0, sizeof *p);
+    p->device = device;
+    p->format = format;
+    p->k = k_of(format);
+    p->packer.context = device->context;
+    p->matrix = (clmoe__matrix){.groups = groups, .in_features = p->k, .out_features = N, .format = format,
+                                .arithmetic = arithmetic, .lanes = choice->lanes};
+    OK(clmoe__projection_create(&p->packer, &p->matrix, 0, &none, &source, &none, &none, &names, &error));
+    const clmoe__gemm_spec spec = {.matrix = &p->matrix, .choice = choice, .x_format = CLMOE_F32, .y_format = CLMOE_F32,
+                                   .slots = slots, .stage = "gemm"};
+    OK(clmoe__gemm_create(device->context, &spec, &p->gemm, &error));
+}
+
+static void product_close(product *p) {
+    clmoe_context *context = p->device->context;
+    clmoe__packer_destroy(&p->packer);
+    clmoe__gemm_destroy(context, &p->gemm);
+    clmoe__matrix_destroy(context, &p->matrix);
+}
+
+/* y of `rows` rows, poison where nothing was stored; index NULL: one group of all rows of x. */
+static float *multiply(product *p, const float *x, uint32_t tokens, uint32_t rows, const int32_t *index) {
+    test_device *device = p->device;
+    const size_t bytes = (size_t)rows * N * sizeof(float);
+    test_buffer xb = test_buffer_new(device, (size_t)tokens * p->k * sizeof *x, x), yb = test_buffer_new(device, bytes, NULL);
+    test_buffer ib = test_buffer_new(device, (size_t)rows * 4, index);
+    const uint64_t operand_bytes = clmoe__gemm_operand_bytes(&p->gemm, rows);
+    test_buffer ob = test_buffer_new(device, (size_t)operand_bytes + 64, NULL);
+    clmoe__gemm_io io = {.tokens = tokens, .max_rows = rows, .x = xb.at, .x_stride = p->k, .y = yb.at, .y_stride = N};
+    io.operand = (clmoe_buffer){.kind = CLMOE_BUFFER_CL_MEM, .handle = ob.mem};
+    if (index != NULL) {
+        io.index = ib.at;
+        io.index_slots = rows / tokens;
+        io.first_expert = FIRST;
+    }
+    clmoe__private_run private_run;
+    OK(clmoe__private_run_begin(&private_run, device->context, &error));
+    clmoe__gemm_launch(&private_run.run, &p->gemm, &io);
+    OK(clmoe__private_run_end(&private_run));
+    float *y = malloc(bytes);
+    assert_non_null(y);
+    test_buffer_read(device, &yb, y);
+    test_buffer_free(device, &xb);
+    test_buffer_free(device, &yb);
+    test_buffer_free(device, &ib);
+    ob.guard = NULL; /* the operand begins at the buffer's start, guard or not */
+    clReleaseMemObject(ob.mem);
+    return y;
+}
+
+static void same_row(const char *what, uint32_t row, const float *y, const float *wanted) {
+    for (uint32_t i = 0; i < N; i++)
+        if (memcmp(&y[i], &wanted[i], sizeof *y) != 0)
+            fail_msg("%s: y[%u][%u] is %.9g, expected %.9g", what, row, i, (double)y[i], (double)wanted[i]);
+}
+
+/* ---------------------------------------------------------------------------------------------- the rows */
+
+static clmoe__device limits(uint32_t items, uint64_t local_bytes) {
+    return (clmoe__device){.max_work_group_size = items, .max_work_item_size0 = items, .local_bytes = local_bytes};
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    const clmoe__device large = limits(256, 48 << 10), small = limits(64, 16 << 10), smaller = limits(63, 16 << 10);
+    char reason[128];
+    for (uint32_t arithmetic = CLMOE_ARITHMETIC_F32; arithmetic <= CLMOE_ARITHMETIC_INT8; arithmetic++) {
+        const clmoe__gpu_shape *first = clmoe__gpu_shape_for(&large, 16, arithmetic, reason, sizeof reason);
+        assert_non_null(first);
+        assert_null(strstr(first->name, "portable"));
+        assert_in_range(clmoe__gpu_tile_group(&first->tile), 128, 256);
+        const clmoe__gpu_shape *portable = clmoe__gpu_shape_for(&small, 16, arithmetic, reason, sizeof reason);
+        assert_non_null(portable);
+        assert_non_null(strstr(portable->name, "portable"));
+        assert_null(clmoe__gpu_shape_for(&smaller, 16, arithmetic, reason, sizeof reason));
+        assert_string_equal(reason, "needs work-groups of 64, the device allows 63");
+        for (uint32_t lanes = 4; lanes <= 16; lanes *= 2)
+            assert_int_equal(clmoe__gpu_shape_fits(portable, &small, lanes, arithmetic, reason, sizeof reason), 1);
+    }
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    static const struct {
+        clmoe__gpu_tile tile;
+        const char *why;
+    } wrong[] = {{{64, 128, 16, 2, 4, 4, 2}, "lanes"},   {{64, 100, 16, 4, 4, 4, 2}, "columns"},
+                 {{64, 128, 18, 4, 4, 4, 2}, "k must"},  {{64, 128, 16, 4, 4, 3, 2}, "row_vector"},
+                 {{64, 128, 16, 4, 6, 4, 2}, "item_rows"}, {{62, 128, 16, 4, 4, 4, 2}, "rows must"},
+                 {{64, 128, 16, 4, 4, 4, 3}, "buffers"}, {{4, 128, 16, 4, 4, 4, 2}, "fraction"},
+                 {{64, 128, 64, 4, 4, 4, 2}, "local memory"}};
+    const clmoe__device device = limits(1024, 48 << 10);
+    clmoe__gpu_shape shape = *clmoe__gpu_shape_at(0);
+    char reason[128];
+    for (uint32_t i = 0; i < COUNT(wrong); i++) {
+        shape.tile = wrong[i].tile;
+        assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, CLMOE_ARITHMETIC_F32, reason, sizeof reason), 0);
+        if (strstr(reason, wrong[i].why) == NULL) fail_msg("tile %u: \"%s\", expected \"%s\"", i, reason, wrong[i].why);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- equal bits */
+
+static const clmoe__gpu_shape tried[] = {
+    {"several parts, wide vectors", 0, {16, 64, 8, 8, 8, 2, 1}, {4, 64, 64, 4, 2, 2, 2}, 64},
+    {"several parts", 0, {16, 64, 32, 4, 4, 2, 2}, {4, 64, 64, 4, 2, 2, 2}, 64},
+};
+
+static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_t arithmetic) {
+    static const uint32_t counts[] = {1, 8, 9, ROWS};
+    const uint32_t k = k_of(format);
+    float *weights = values_new((size_t)N * k, 71), *x = values_new((size_t)ROWS * k, 72);
+    const clmoe__gemm_choice best = choose(cpu, format, arithmetic);
+    product p;
+    product_open(&p, cpu, &best, format, arithmetic, 1, 0, weights);
+    float *wanted = multiply(&p, x, ROWS, ROWS, NULL);
+    product_close(&p);
+    clmoe__gemm_choice choice = choose(gpu, format, arithmetic);
+    assert_int_equal(choice.variant->macro, CLMOE__MACRO_GPU);
+    for (uint32_t s = 0; s < COUNT(tried) + 4; s++) {
+        const clmoe__gpu_shape *shape = s < COUNT(tried) ? &tried[s] : clmoe__gpu_shape_at(s - COUNT(tried));
+        char reason[128];
+        if (s >= COUNT(tried) && (shape->arithmetics >> arithmetic & 1u) == 0) continue;
+        if (!clmoe__gpu_shape_fits(shape, &gpu->context->device, choice.lanes, arithmetic, reason, sizeof reason)) continue;
+        choice.shape = *shape;
+        choice.tile_rows = shape->tile.rows;
+        product_open(&p, gpu, &choice, format, arithmetic, 1, 0, weights);
+        for (uint32_t i = 0; i < COUNT(counts); i++) {
+            float *y = multiply(&p, x, counts[i], counts[i], NULL);
+            for (uint32_t r = 0; r < counts[i]; r++) same_row(shape->name, r, y + (size_t)r * N, wanted + (size_t)r * N);
+            free(y);
+        }
+        product_close(&p);
+    }
+    free(wanted);
+    free(weights);
+    free(x);
+}
+
+/* Experts that slots name: each slot's row is that of its expert alone. */
+static void compare_direct(test_device *gpu, uint32_t format, uint32_t arithmetic) {
+    const uint32_t k = k_of(format), slots = TOKENS * SLOTS;
+    float *weights = values_new((size_t)GROUPS * N * k, 73), *x = values_new((size_t)TOKENS * k, 74);
+    int32_t index[TOKENS * SLOTS];
+    test_random random = test_random_new(75);
+    for (uint32_t i = 0; i < slots; i++) index[i] = (int32_t)test_random_below(&random, GROUPS + 4) - 1; /* -1 .. 5; 2 .. 4 here */
+    for (uint32_t i = 0; i < slots; i += 2) index[i] = FIRST + 1; /* more rows than a tile has */
+    const clmoe__gemm_choice choice = choose(gpu, format, arithmetic);
+    product all, one;
+    product_open(&all, gpu, &choice, format, arithmetic, GROUPS, SLOTS, weights);
+    float *y = multiply(&all, x, TOKENS, slots, index);
+    for (int32_t e = 0; e < GROUPS; e++) {
+        product_open(&one, gpu, &choice, format, arithmetic, 1, 0, weights + (size_t)e * N * k);
+        float *wanted = multiply(&one, x, TOKENS, TOKENS, NULL);
+        for (uint32_t i = 0; i < slots; i++)
+            if (index[i] == FIRST + e) same_row("direct", i, y + (size_t)i * N, wanted + (size_t)(i / SLOTS) * N);
+        free(wanted);
+        product_close(&one);
+    }
+    for (uint32_t i = 0; i < slots; i++)
+        if (index[i] < FIRST || index[i] >= FIRST + GROUPS)
+            for (size_t b = 0; b < N * sizeof *y; b++) assert_int_equal(((uint8_t *)(y + (size_t)i * N))[b], 0xCD);
+    product_close(&all);
+    free(y);
+    free(weights);
+    free(x);
+}
+
+static const struct {
+    uint32_t format, arithmetic;
+} kinds[] = {{CLMOE_BF16, CLMOE_ARITHMETIC_BF16}, {CLMOE_F16, CLMOE_ARITHMETIC_F32},
+             {CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8}, {CLMOE_F32, CLMOE_ARITHMETIC_F32},
+             {CLMOE_Q5_1, CLMOE_ARITHMETIC_INT8}, {CLMOE_Q8_0, CLMOE_ARITHMETIC_BF16}};
+
+static void each_kind(int direct) {
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    test_device cpu = test_open(&d);
+    d.disable = "cpu";
+    test_device gpu = test_open(&d);
+    const uint32_t count = getenv("CLMOE_TEST_SMALL") != NULL ? 3 : COUNT(kinds);
+    for (uint32_t i = 0; i < count; i++) {
+        if (direct)
+            compare_direct(&gpu, kinds[i].format, kinds[i].arithmetic);
+        else
+            compare(&cpu, &gpu, kinds[i].format, kinds[i].arithmetic);
+    }
+    test_close(&gpu);
+    test_close(&cpu);
+}
+
+static void test_bits(void **state) {
+    (void)state;
+    each_kind(0);
+}
+
+static void test_direct(void **state) {
+    (void)state;
+    each_kind(1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused), cmocka_unit_test(test_bits),
+                                       cmocka_unit_test(test_direct)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
