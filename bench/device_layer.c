@@ -15,7 +15,7 @@ static clmoe_tensor one(const float *host) {
 }
 
 static clmoe_tensor many(uint32_t format, const void **list) {
-    clmoe_tensor tensor = {.format = format, .host_list = list};
+    clmoe_tensor tensor = {.format = weight_source_format(format), .host_list = list, .scales = weight_scales(format)};
     return tensor;
 }
 

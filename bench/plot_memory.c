@@ -150,9 +150,14 @@ int draw_memory(const result_set *set, const cJSON *document, FILE *script) {
     if (count == 0) return 1;
     write_whole(rows, bars, script);
     write_activations(rows, pairs, script);
-    fprintf(script, "set multiplot layout 2,1 title 'Memory of a layer, beside one of separate kernels' font ',13'\n"
-                    "set boxwidth 0.7\nset key outside right top Left reverse\nset grid noxtics\nset yrange [0:*]\n"
-                    "set xtics scale 0 font ',9'\nset lmargin 11\nset rmargin 26\nset bmargin 4\n");
+    const char *model = has_models(rows) ? "" : result_text(cJSON_GetArrayItem(rows, 0), "model");
+    char title[128];
+    snprintf(title, sizeof title, "Memory of a layer%s%.60s, beside one of separate kernels",
+             model[0] != '\0' ? " of " : "", model);
+    fprintf(script, "set multiplot layout 2,1 title ");
+    plot_quote(script, title);
+    fprintf(script, " font ',13'\nset boxwidth 0.7\nset key outside right top Left reverse\nset grid noxtics\n"
+                    "set yrange [0:*]\nset xtics scale 0 font ',9'\nset lmargin 11\nset rmargin 26\nset bmargin 4\n");
     plot_whole(rows, bars, script);
     plot_activations(rows, pairs, script);
     fprintf(script, "unset multiplot\n");

@@ -13,7 +13,7 @@
 #define MOST_BYTES     256 /* of a block */
 #define MOST_VALUES    256
 
-typedef enum scale_kind { NO_SCALE, SCALE_F16, SCALE_E8M0, SCALE_E4M3, ZERO_POINT } scale_kind;
+typedef enum scale_kind { NO_SCALE, SCALE_F16, SCALE_E8M0, SCALE_E4M3, ZERO_POINT, NUMBERS } scale_kind;
 
 /* A field of a block that its values are proportional to. */
 typedef struct scale_field {
@@ -24,7 +24,7 @@ typedef struct scale_field {
 
 typedef struct weight_format {
     uint32_t format;
-    scale_field fields[4]; /* none: a plain format */
+    scale_field fields[4]; /* none: a plain format; NUMBERS: no blocks, but e4m3 numbers with a scale for the tensor */
 } weight_format;
 
 static const weight_format formats[WEIGHT_FORMATS] = {
@@ -46,7 +46,12 @@ static const weight_format formats[WEIGHT_FORMATS] = {
     {CLMOE_S4_G128, {{SCALE_F16, 64, 1}}},
     {CLMOE_U8_G128, {{SCALE_F16, 128, 1}, {ZERO_POINT, 130, 128}}},
     {CLMOE_S8_G128, {{SCALE_F16, 128, 1}}},
+    {CLMOE_F8_B128, {{NUMBERS, 0, 1}}},
 };
+
+/* Of tensors of e4m3 numbers; what is kept has it once for each 128 k of two columns, as any scale. */
+#define NUMBERS_SCALE 3e-4f
+#define MOST_EXPERTS  1025 /* the shared ones are one more */
 
 static const weight_format *find(uint32_t format) {
     for (size_t i = 0; i < COUNT_OF(formats); i++)
@@ -68,8 +73,20 @@ void weight_format_names(int without_blocks, char *text, size_t capacity) {
 
 int weight_format_is_block(uint32_t format) { return find(format)->fields[0].kind != NO_SCALE; }
 
+static int is_numbers(uint32_t format) { return find(format)->fields[0].kind == NUMBERS; }
+
+uint32_t weight_source_format(uint32_t format) { return is_numbers(format) ? (uint32_t)CLMOE_F8_E4M3 : format; }
+
+const clmoe_scales *weight_scales(uint32_t format) {
+    static float scale[MOST_EXPERTS];
+    static const clmoe_scales scales = {
+        .format = CLMOE_F32, .block_rows = 1u << 30, .block_columns = 1u << 30, .host = scale};
+    for (size_t i = 0; i < MOST_EXPERTS; i++) scale[i] = NUMBERS_SCALE;
+    return is_numbers(format) ? &scales : NULL;
+}
+
 uint32_t weight_format_values(uint32_t format) {
-    return weight_format_is_block(format) ? block_format_of(format)->values : 1;
+    return weight_format_is_block(format) && !is_numbers(format) ? block_format_of(format)->values : 1;
 }
 
 int weight_format_allows(uint32_t format, uint32_t arithmetic, const uint32_t *lengths, size_t count, char *why,
@@ -80,6 +97,8 @@ int weight_format_allows(uint32_t format, uint32_t arithmetic, const uint32_t *l
     while (fitting < count && lengths[fitting] % values == 0) fitting++;
     if (arithmetic == CLMOE_ARITHMETIC_INT8 && !is_block) {
         snprintf(why, capacity, "int8 arithmetic needs a block format");
+    } else if (arithmetic == CLMOE_ARITHMETIC_INT8 && is_numbers(format)) {
+        snprintf(why, capacity, "int8 arithmetic needs integers");
     } else if (arithmetic == CLMOE_ARITHMETIC_BF16 && !is_block && format != CLMOE_BF16) {
         snprintf(why, capacity, "bf16 arithmetic needs bf16 or a block format");
     } else if (fitting < count) {
@@ -98,6 +117,7 @@ const char *arithmetic_name(uint32_t arithmetic) {
 /* --------------------------------------------------------------------------------------------------- bytes */
 
 uint64_t weight_source_bytes(uint32_t format, uint64_t elements) {
+    if (is_numbers(format)) return elements;
     if (!weight_format_is_block(format)) return elements * format_bytes(format);
     const block_format *block = block_format_of(format);
     return elements / block->values * block->bytes;
@@ -105,6 +125,7 @@ uint64_t weight_source_bytes(uint32_t format, uint64_t elements) {
 
 uint64_t weight_packed_bytes(uint32_t format, uint64_t out, uint64_t in) {
     if (!weight_format_is_block(format)) return out * in * format_bytes(format);
+    if (is_numbers(format)) return out * ((in + 127) / 128 * 130);
     return out * block_panel_bytes(block_format_of(format), 1, in);
 }
 
@@ -123,6 +144,12 @@ static uint8_t e4m3_bits(float value) {
     if (exponent < -5) exponent = -5; /* subnormal numbers have the unit of the first normal ones */
     const long code = (exponent + 5) * 8 + lrintf(ldexpf(value, 4 - exponent));
     return (uint8_t)(code < 1 ? 1 : code > 0x7e ? 0x7e : code);
+}
+
+static float e4m3_value(uint8_t code) {
+    const int exponent = code >> 3 & 15, digits = code & 7;
+    const float size = exponent == 0 ? ldexpf((float)digits, -9) : ldexpf((float)(8 + digits), exponent - 10);
+    return code & 0x80 ? -size : size;
 }
 
 static void set_scales(const weight_format *format, uint8_t *block, float scale, random_state *random) {
@@ -165,6 +192,13 @@ void weight_fill(void *array, uint32_t format, uint64_t elements, float spread, 
         for (uint64_t i = 0; i < elements; i++) format_store(array, format, (size_t)i, random_uniform(random, limit));
         return;
     }
+    if (is_numbers(format)) {
+        for (uint64_t i = 0; i < elements; i++) {
+            const float value = random_uniform(random, spread * sqrtf(3.0f)) / NUMBERS_SCALE;
+            ((uint8_t *)array)[i] = (uint8_t)(e4m3_bits(fabsf(value)) | (value < 0 ? 0x80 : 0));
+        }
+        return;
+    }
     const weight_format *row = find(format);
     const block_format *block = block_format_of(format);
     const float scale = spread / unit_spread(row, block);
@@ -178,6 +212,11 @@ void weight_fill(void *array, uint32_t format, uint64_t elements, float spread, 
 void weight_load_run(const void *array, uint32_t format, size_t start, size_t count, double *out) {
     if (!weight_format_is_block(format)) {
         format_load_run(array, format, start, count, out);
+        return;
+    }
+    if (is_numbers(format)) {
+        for (size_t i = 0; i < count; i++)
+            out[i] = (double)(NUMBERS_SCALE * e4m3_value(((const uint8_t *)array)[start + i]));
         return;
     }
     const block_format *block = block_format_of(format);

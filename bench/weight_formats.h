@@ -3,12 +3,13 @@
 #ifndef CLMOE_BENCH_WEIGHT_FORMATS_H
 #define CLMOE_BENCH_WEIGHT_FORMATS_H
 
+#include <clmoe/clmoe.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tool.h"
 
-#define WEIGHT_FORMATS 18
+#define WEIGHT_FORMATS 19
 
 /* The i-th clmoe_format, CLMOE_FORMAT_NONE past the last. */
 uint32_t weight_format_at(size_t i);
@@ -23,6 +24,10 @@ int weight_format_allows(uint32_t format, uint32_t arithmetic, const uint32_t *l
                          size_t capacity);
 
 const char *arithmetic_name(uint32_t arithmetic); /* of a clmoe_arithmetic: "auto" and so on; NULL past the last */
+
+/* What tensors of such weights are described with: the format of their source, and its scales or NULL. */
+uint32_t weight_source_format(uint32_t format);
+const clmoe_scales *weight_scales(uint32_t format);
 
 /* Bytes of whole blocks of a source, and of [out, in] as the library packs it, without columns that pad a panel. */
 uint64_t weight_source_bytes(uint32_t format, uint64_t elements);

@@ -11,6 +11,7 @@
  *
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
  *   TILE_ROWS     rows of a tile
+ *   GROUP_TILES   tiles that share what was decoded: 1 unless block formats are (block_decode.clh)
  *   FULL_TILES    1: with a plan, tiles of TILE_ROWS rows and one of what is left (clmoe_grouped_gemm_desc)
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, and those of block_int8.clh
  *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take longer for
@@ -37,6 +38,9 @@
 #define TALL 5
 #ifndef NEXT_PANEL_BYTES
 #define NEXT_PANEL_BYTES 393216
+#endif
+#ifndef GROUP_TILES
+#define GROUP_TILES 1
 #endif
 #include "common.clh"
 #include "lanes.clh"
@@ -67,18 +71,19 @@ inline uint tile_row(uint rows, uint t, uint tiles) {
 
 #if ARITHMETIC == 3
 #include "block_int8.clh"
-#define GROUP_TILES 1
 #if Y_PACKED
 #include "y_int8.clh"
 #endif
 #elif IS_BLOCKS
 #define STEP_PREFETCH 0
 #include "block_decode.clh"
-#define GROUP_TILES 8 /* that share what was decoded */
 #else
 #define STEP_PREFETCH 1
 #include "register_tile.clh"
-#define GROUP_TILES 1
+#endif
+
+#if GROUP_TILES != 1 && (ARITHMETIC == 3 || !IS_BLOCKS)
+#error "GROUP_TILES must be 1 unless block formats are decoded"
 #endif
 
 #ifndef RUN_PANELS

@@ -1,16 +1,17 @@
-/* Grouped GEMM, macro-kernel `matrix`: y[row] = epilogue(x[source(row)] . W_group^T) on matrix units, 16-bit operands, sums in
- * f32.
+/* Grouped GEMM, macro-kernel `matrix`: y[row] = epilogue(x[source(row)] . W_group^T) on matrix units, 16-bit operands,
+ * sums in f32.
  *
- * A work-group of WARPS_DOWN x WARPS_ACROSS warps (waves, sub-groups) owns one tile of rows and GROUP_PANELS neighbouring
- * panels. It walks k in runs of K_RUN. A run's rows of x are gathered, and the panels' pieces copied or decoded, into tiles in
- * local memory (matrix_tile.clh), STAGES - 1 runs ahead of use. A warp multiplies FRAGMENTS x PANELS_EACH pairs of fragments of
- * them (micro/README.md), and finishes its sums in registers (epilogue.clh).
+ * A work-group of WARPS_DOWN x WARPS_ACROSS warps (waves, sub-groups) owns one tile of rows and GROUP_PANELS
+ * neighbouring panels. It walks k in runs of K_RUN. A run's rows of x are gathered, and the panels' pieces copied or
+ * decoded, into tiles in local memory (matrix_tile.clh), STAGES - 1 runs ahead of use. A warp multiplies
+ * WARP_FRAGMENTS x PANELS_EACH pairs of fragments of them (micro/README.md), and finishes its sums in registers (epilogue.clh).
  *
  *   group id 0   panels GROUP_PANELS * id ...      group id 1   tile
  *   local id 0   lane + FRAGMENT_LANES * (warp across + WARPS_ACROSS * warp down)
  *
- * The order of a sum: runs rise, so do the instructions in them; within an instruction's k the unit adds as it does, which is
- * not the order of the other macro-kernels. It is the same for every row of every tile, whatever the tile's height.
+ * The order of a sum: runs rise, so do the instructions in them; within an instruction's k the unit adds as it does,
+ * which is not the order of the other macro-kernels. It is the same for every row of every tile, whatever the tile's
+ * height.
  *
  *   MATRIX, EMULATED           micro/matrix.clh
  *   TILE_ROWS                  rows of a tile at most: those of the plan
@@ -126,8 +127,8 @@ ALWAYS void store_run(__global y_t *to, real value, uint column, uint columns, i
     if (column < columns) store_columns(to, value, column, columns);
 }
 
-/* Run i of a fragment and the same columns of the panel's second half: factors, bias, activation, store. y points at the
- * tile's first row, bias at the panel. */
+/* Run i of a fragment and the same columns of the panel's second half: factors, bias, activation, store. y points at
+ * the tile's first row, bias at the panel. */
 ALWAYS void finish_run(const fragment_c *c, uint i, matrix_lane who, float scale0, float scale1,
                        __global const float *bias, __global y_t *y, uint panel, uint features_out, int aligned) {
     const uint lane_column = run_column(i, who);

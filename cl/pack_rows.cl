@@ -2,7 +2,8 @@
  * A work-group takes a run of k of one panel. Each half of a panel (gate and up, or neighbours) is PANEL_LANES rows of
  * the source.
  *
- *   unit     32 bits of a row: one value as f32, or two neighbouring 16-bit values that are only moved
+ *   unit     32 bits of a row: one value as f32, or neighbouring values that are only moved: two of 16 bits, or four e4m3 codes,
+ *            whose scales go to the head of their super (block.clh)
  *   block    LANES rows x LANES units: loaded along k, turned in registers, stored along the panel's lanes
  *   line     the blocks of 64 bytes of LANES rows, one after the other while those bytes are in the cache
  *
@@ -57,7 +58,9 @@ typedef shorts __attribute__((aligned(1))) shorts_anywhere;
 #define NUMBERS (bits)(0u, 1u, 2u, 3u)
 #endif
 
-#define MOVED (SOURCE_FORMAT == WEIGHT_FORMAT)
+#define TO_E4M3 (WEIGHT_FORMAT == FORMAT_F8_B128)
+#define MOVED (SOURCE_FORMAT == WEIGHT_FORMAT || TO_E4M3)
+#define IS_SCALED (SCALE_FORMAT != 0 && !TO_E4M3)
 #if SOURCE_FORMAT == FORMAT_F32 || MOVED
 #define RAW_BYTES (LANES * 4)
 #define RAW_LOAD(p) (*(__global const words_anywhere *)(p))
@@ -92,16 +95,22 @@ ALWAYS bits decode(raw value) {
 #error "SOURCE_FORMAT must be a format of matrices"
 #endif
 
-/* k in a unit, and bytes of a row's k. */
+/* k in a unit and in a step of the panel, and bytes of a row's k. */
+#if TO_E4M3
+#define UNIT_K 4
+#define STEP_K 4
+#else
+#define STEP_K KP
 #if MOVED && WEIGHT_FORMAT != FORMAT_F32
 #define UNIT_K 2
 #else
 #define UNIT_K 1
 #endif
-#define BLOCK_K (LANES * UNIT_K)
-#define BYTES_OF_K(k) ((ulong)(k) / BLOCK_K * RAW_BYTES) /* k a multiple of BLOCK_K */
-#define BLOCK_STEPS (BLOCK_K / KP)
-#define STEP_ELEMENTS (PANEL_COLUMNS * KP)
+#endif
+#define TURN_K (LANES * UNIT_K)
+#define BYTES_OF_K(k) ((ulong)(k) / TURN_K * RAW_BYTES) /* k a multiple of TURN_K */
+#define BLOCK_STEPS (TURN_K / STEP_K)
+#define STEP_ELEMENTS (PANEL_COLUMNS * STEP_K)
 
 /* The last units of a row: `count` k are left, the others become 0. */
 inline raw load_part(__global const uchar *from, uint count) {
@@ -109,7 +118,7 @@ inline raw load_part(__global const uchar *from, uint count) {
         raw value;
         uchar byte[RAW_BYTES];
     } held;
-    const uint present = (count * RAW_BYTES + BLOCK_K - 1) / BLOCK_K;
+    const uint present = (count * RAW_BYTES + TURN_K - 1) / TURN_K;
     for (uint i = 0; i < RAW_BYTES; i++) {
         if (i < present) held.byte[i] = from[i];
         else held.byte[i] = 0;
@@ -130,7 +139,7 @@ typedef struct half_rows {
 /* Loads a block at k into r[LANES], decoded and scaled; `left` k are in the row from k on. */
 ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint left, SCALE_PARAMETERS) {
     __global const uchar *from = rows.first + BYTES_OF_K(k);
-    if (rows.count >= LANES && left >= BLOCK_K) {
+    if (rows.count >= LANES && left >= TURN_K) {
 #pragma unroll
         for (uint i = 0; i < LANES; i++) r[i] = decode(RAW_LOAD(from + i * row_bytes));
     } else {
@@ -138,15 +147,15 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
             r[i] = (bits)(0u);
             if (i < rows.count) {
                 __global const uchar *at = from + i * row_bytes;
-                r[i] = left >= BLOCK_K ? decode(RAW_LOAD(at)) : decode(load_part(at, left));
+                r[i] = left >= TURN_K ? decode(RAW_LOAD(at)) : decode(load_part(at, left));
             }
         }
     }
-#if SCALE_FORMAT != 0
+#if IS_SCALED
     for (uint i = 0; i < LANES; i++) {
         const ulong scale_row = (rows.stored_row + (ulong)i * rows.stored_step) / block_rows;
         if (i < rows.count) r[i] = scaled(r[i], scale_load(rows.scales, scale_row * scale_columns + k / block_columns));
-        if (left < BLOCK_K) r[i] = NUMBERS < (bits)(left) ? r[i] : (bits)(0u); /* padding is 0, whatever its scale */
+        if (left < TURN_K) r[i] = NUMBERS < (bits)(left) ? r[i] : (bits)(0u); /* padding is 0, whatever its scale */
     }
 #endif
 }
@@ -170,13 +179,13 @@ ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint le
 #endif
 
 /* Step `i` (k / KP) of a turned block as a half of the panel has it. */
-#if WEIGHT_FORMAT == FORMAT_F32 || KP == 2
+#if WEIGHT_FORMAT == FORMAT_F32 || KP == 2 || TO_E4M3
 typedef bits step_t;
 #else
 typedef shorts step_t;
 #endif
 ALWAYS step_t packed_step(const bits *r, uint i) {
-#if WEIGHT_FORMAT == FORMAT_F32 || (MOVED && KP == 2)
+#if WEIGHT_FORMAT == FORMAT_F32 || (MOVED && KP == 2) || TO_E4M3
     return r[i];
 #elif MOVED
     return TO_SHORTS(i % 2 == 0 ? r[i / 2] & (bits)(0xffffu) : r[i / 2] >> (bits)(16u));
@@ -213,11 +222,11 @@ ALWAYS void fetch_ahead(half_ahead *ahead, ulong row_bytes) {
 }
 
 /* A half of the panel's step has a line of its own; else a line has columns of both halves. */
-#define WHOLE_LINES (LANES == 16 && (WEIGHT_FORMAT == FORMAT_F32 || KP == 2))
+#define WHOLE_LINES (LANES == 16 && (WEIGHT_FORMAT == FORMAT_F32 || KP == 2 || TO_E4M3))
 
 /* Stores turned blocks of halves h .. end - 1, `left` k from the first on. */
 ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end, uint left, __global weight_t *to) {
-    const uint steps = min((left + KP - 1) / KP, (uint)BLOCK_STEPS);
+    const uint steps = TO_E4M3 ? BLOCK_STEPS : min((left + KP - 1) / KP, (uint)BLOCK_STEPS);
 #pragma unroll
     for (uint i = 0; i < BLOCK_STEPS; i++) {
         __global weight_t *at = to + i * STEP_ELEMENTS;
@@ -226,7 +235,7 @@ ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end
         STORE(bits, (bits)(as_uint8(packed_step(first, i)), as_uint8(packed_step(second, i))), at);
 #else
         if (h == 0) STORE(step_t, packed_step(first, i), at);
-        if (end == 2) STORE(step_t, packed_step(second, i), at + LANES * KP);
+        if (end == 2) STORE(step_t, packed_step(second, i), at + LANES * STEP_K);
 #endif
     }
 }
@@ -244,24 +253,49 @@ ALWAYS void pack_blocks(const half_rows *halves, half_ahead *ahead, ulong row_by
     store_blocks(first, second, WHOLE_LINES, 2, left, to);
 }
 
+/* Where the block at k goes, of a panel. */
+ALWAYS __global weight_t *block_place(__global weight_t *panel, uint k) {
+#if TO_E4M3
+    return panel + (ulong)(k / SUPER_K) * SUPER_BYTES + HEADER_BYTES + k % SUPER_K / STEP_K * STEP_ELEMENTS;
+#else
+    return panel + (ulong)(k / STEP_K) * STEP_ELEMENTS;
+#endif
+}
+
+#if TO_E4M3
+/* The scales of the super at k: of each two rows one. */
+ALWAYS void store_scales(const half_rows *halves, __global weight_t *panel, uint k, SCALE_PARAMETERS) {
+    __global uint *pairs = (__global uint *)(panel + (ulong)(k / SUPER_K) * SUPER_BYTES);
+    for (uint i = 0; i < PANEL_COLUMNS; i += 2) {
+        const half_rows *own = &halves[i / LANES];
+        uint scale = as_uint(1.0f);
+#if SCALE_FORMAT != 0
+        const ulong row = (own->stored_row + (ulong)(i % LANES) * own->stored_step) / block_rows;
+        if (i % LANES < own->count) scale = scale_bits(scale_load(own->scales, row * scale_columns + k / block_columns));
+#endif
+        pairs[i / 2] = i % LANES < own->count ? scale : 0u;
+    }
+}
+#endif
+
 #include "row_lines.clh"
 #ifdef BY_LINES
 /* The blocks of k from `begin` to `end`, behind which the rows have one more. */
 ALWAYS void pack_lines(const half_rows *halves, half_ahead *ahead, ulong row_bytes, uint begin, uint end,
-                       __global weight_t *to) {
+                       __global weight_t *panel) {
     half_lines a, b;
     begin_lines(&a, halves[0].first + BYTES_OF_K(begin), row_bytes);
     begin_lines(&b, halves[1].first + BYTES_OF_K(begin), row_bytes);
-    for (uint k = begin; k < end; k += BLOCK_K) {
+    for (uint k = begin; k < end; k += TURN_K) {
         bits first[LANES], second[LANES];
+        __global weight_t *to = block_place(panel, k);
         fetch_ahead(ahead, row_bytes);
         load_lines(first, &a, row_bytes);
         turn(first);
-        if (WHOLE_LINES) store_blocks(first, second, 0, 1, BLOCK_K, to);
+        if (WHOLE_LINES) store_blocks(first, second, 0, 1, TURN_K, to);
         load_lines(second, &b, row_bytes);
         turn(second);
-        store_blocks(first, second, WHOLE_LINES, 2, BLOCK_K, to);
-        to += BLOCK_STEPS * STEP_ELEMENTS;
+        store_blocks(first, second, WHOLE_LINES, 2, TURN_K, to);
     }
 }
 
@@ -269,9 +303,9 @@ ALWAYS void pack_lines(const half_rows *halves, half_ahead *ahead, ulong row_byt
  * all are there; one block is left over, so that no line reaches past the last row. */
 ALWAYS uint count_by_lines(const half_rows *halves, ulong row_bytes, uint begin, uint end, uint features) {
     const bool alike = ((ulong)halves[0].first | (ulong)halves[1].first) % 4 == 0 && row_bytes % 64 == 0;
-    const uint last = features / BLOCK_K * BLOCK_K;
-    if (!alike || min(halves[0].count, halves[1].count) < LANES || last < begin + 2 * BLOCK_K) return 0;
-    return min(end / BLOCK_K * BLOCK_K, last - BLOCK_K) - begin;
+    const uint last = features / TURN_K * TURN_K;
+    if (!alike || min(halves[0].count, halves[1].count) < LANES || last < begin + 2 * TURN_K) return 0;
+    return min(end / TURN_K * TURN_K, last - TURN_K) - begin;
 }
 #endif
 
@@ -287,8 +321,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     ulong second_scales_offset, uint first_stored, uint second_stored, uint stored_step, SCALE_PARAMETERS) {
     const uint panel = get_group_id(0), begin = get_group_id(1) * k_run, end = min(begin + k_run, features);
     const uint row = panel * panel_rows;
-    const ulong steps = (features + KP - 1) / KP;
-    __global weight_t *to = panels + ((first_panel + panel) * steps + begin / KP) * STEP_ELEMENTS;
+    __global weight_t *to = panels + (first_panel + panel) * panel_elements(features);
     half_rows halves[2];
     halves[0].first = first + first_offset + row * row_bytes;
     halves[1].first = second + second_offset + row * row_bytes;
@@ -304,18 +337,22 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     half_ahead ahead[2];
     for (uint h = 0; h < 2; h++) {
         ahead[h].at = halves[h].first + panel_rows * row_bytes + BYTES_OF_K(begin);
-        ahead[h].run_lines = ahead[h].left = (uint)(BYTES_OF_K(end - begin + BLOCK_K - 1) + 63) / 64;
+        ahead[h].run_lines = ahead[h].left = (uint)(BYTES_OF_K(end - begin + TURN_K - 1) + 63) / 64;
     }
     uint k = begin;
+#if TO_E4M3
+    for (uint at = begin; at < end; at += SUPER_K) store_scales(halves, to, at, block_rows, block_columns, scale_columns);
+    const uint stop = (end + SUPER_K - 1) / SUPER_K * SUPER_K;
+#else
+    const uint stop = end;
+#endif
 #ifdef BY_LINES
     const uint count = count_by_lines(halves, row_bytes, begin, end, features);
     if (count > 0) pack_lines(halves, ahead, row_bytes, begin, begin + count, to);
-    to += count / KP * STEP_ELEMENTS;
     k += count;
 #endif
-    for (; k < end; k += BLOCK_K) {
-        pack_blocks(halves, ahead, row_bytes, k, features - k, to, block_rows, block_columns, scale_columns);
-        to += BLOCK_STEPS * STEP_ELEMENTS;
-    }
+    for (; k < stop; k += TURN_K)
+        pack_blocks(halves, ahead, row_bytes, k, k < features ? features - k : 0, block_place(to, k), block_rows, block_columns,
+                    scale_columns);
     STORES_END
 }

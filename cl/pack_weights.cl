@@ -1,6 +1,7 @@
 /* Packs a piece of one expert's matrix into panels (panel.clh): some columns of y ("outs") by some k, read with any two
  * strides, so every layout a checkpoint may have is one kernel. Lanes past the matrix's edge become 0. Values of the panel's
- * own format are moved as they are; others become f32, times their scale, and are rounded to nearest even.
+ * own format are moved as they are; others become f32, times their scale, and are rounded to nearest even. F8_B128 takes codes
+ * and scales apart, as they are.
  *
  *   group id 0    panel of the piece
  *   group id 1    run of 64 k
@@ -33,14 +34,31 @@ inline float source_load(__global const source_t *base, ulong i) {
 #define STORAGE_FORMAT SOURCE_FORMAT
 #include "storage.clh"
 #endif
+#if IS_BLOCKS
+typedef uchar panel_t;
+#else
 #define STORAGE_NAME panel
 #define STORAGE_FORMAT WEIGHT_FORMAT
 #include "storage.clh"
+#endif
 
 #if SOURCE_FORMAT == WEIGHT_FORMAT && WEIGHT_FORMAT == FORMAT_F32
 #define MOVED uint
 #elif SOURCE_FORMAT == WEIGHT_FORMAT
 #define MOVED ushort
+#elif WEIGHT_FORMAT == FORMAT_F8_B128
+#define MOVED uchar
+#endif
+
+/* k of a panel, behind the last one zeros, and where the value at k of a column is. */
+#if WEIGHT_FORMAT == FORMAT_F8_B128
+#define PANEL_K(features) (((features) + SUPER_K - 1) / SUPER_K * SUPER_K)
+inline ulong panel_place(uint k, uint column) {
+    return (ulong)(k / SUPER_K) * SUPER_BYTES + HEADER_BYTES + (k % SUPER_K / 4 * PANEL_COLUMNS + column) * 4 + k % 4;
+}
+#else
+#define PANEL_K(features) (((features) + KP - 1) / KP * KP)
+inline ulong panel_place(uint k, uint column) { return ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP; }
 #endif
 
 __kernel void pack_weights(
@@ -53,23 +71,32 @@ __kernel void pack_weights(
     __global const uchar *scales, ulong scales_offset,     /* of the expert */
     uint stored_row, uint stored_step,                     /* the piece's first out, and its next, as rows of the tensor */
     SCALE_PARAMETERS) {
-    const ulong steps = (features + KP - 1) / KP;
-    __global panel_t *panel = panels + (first_panel + get_group_id(0)) * steps * (PANEL_COLUMNS * KP);
+    __global panel_t *panel = panels + (first_panel + get_group_id(0)) * panel_elements(features);
     const uint out_begin = get_group_id(0) * lane_count;
     if (out_begin >= outs) return;
     const uint run_begin = k_begin + get_group_id(1) * K_RUN;
-    const uint padded = k_end == features ? (uint)steps * KP : k_end;
-    const uint run_end = min(run_begin + K_RUN, padded);
+    const uint run_end = run_begin + K_RUN < k_end ? run_begin + K_RUN : k_end == features ? PANEL_K(features) : k_end;
     for (uint lane = get_local_id(0); lane < lane_count; lane += get_local_size(0)) {
         const uint out = out_begin + lane;
         __global const source_t *from = source + source_offset; /* not yet out's: two of E2M1 are one source_t */
 #if SCALE_FORMAT != 0
         const ulong scale_row = (ulong)((stored_row + out * stored_step) / block_rows) * scale_columns;
 #endif
+#if WEIGHT_FORMAT == FORMAT_F8_B128
+        if (lane % 2 == 0 && run_begin % SUPER_K == 0) {
+#if SCALE_FORMAT != 0
+            const uint scale = scale_bits(scale_load(scales + scales_offset, out < outs ? scale_row + run_begin / block_columns : 0));
+#else
+            const uint scale = as_uint(1.0f);
+#endif
+            __global uint *pairs = (__global uint *)(panel + (ulong)(run_begin / SUPER_K) * SUPER_BYTES);
+            pairs[(lane_begin + lane) / 2] = out < outs ? scale : 0u;
+        }
+#endif
         for (uint k = run_begin; k < run_end; k++) {
             const bool present = out < outs && k < features;
             const ulong at = out * out_stride + (k - k_begin) * k_stride;
-            const ulong to = ((ulong)(k / KP) * PANEL_COLUMNS + lane_begin + lane) * KP + k % KP;
+            const ulong to = panel_place(k, lane_begin + lane);
 #ifdef MOVED
             ((__global MOVED *)panel)[to] = present ? ((__global const MOVED *)from)[at] : (MOVED)0;
 #else

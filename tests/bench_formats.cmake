@@ -4,7 +4,7 @@
 cmake_minimum_required(VERSION 3.20)
 
 set(all f32 bf16 f16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_K q5_K q6_K iq4_nl mxfp4 nvfp4 u4_g128 s4_g128 u8_g128
-    s8_g128)
+    s8_g128 f8_b128)
 
 # One result of the report. wanted: the arithmetic asked for.
 function(check_result json i format wanted)

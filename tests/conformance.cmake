@@ -38,5 +38,5 @@ if(CLMOE_CONFORMANCE)
     set(rusticl "${CLMOE_CONFORMANCE}/rusticl")
     clmoe_conformance(rusticl FOLDER "${rusticl}"
         TESTS combine dispatch oclgrind pack_lines select
-        ENV "OCL_ICD_VENDORS=${rusticl}/icd" RUSTICL_ENABLE=llvmpipe)
+        ENV "OCL_ICD_VENDORS=${rusticl}/icd" RUSTICL_ENABLE=llvmpipe CLMOE_TEST_SHORT=1)
 endif()

@@ -29,7 +29,8 @@ void group_share(const block_format *f, uint8_t *blocks, uint64_t rows, uint64_t
         }
         uint16_t narrow;
         test_store(&narrow, layout->scale_format == CLMOE_BF16 ? CLMOE_BF16 : CLMOE_F16, 0, half_value(fields));
-        test_store(fields, CLMOE_F16, 0, test_load(&narrow, layout->scale_format == CLMOE_BF16 ? CLMOE_BF16 : CLMOE_F16, 0));
+        test_store(fields, CLMOE_F16, 0,
+                   test_load(&narrow, layout->scale_format == CLMOE_BF16 ? CLMOE_BF16 : CLMOE_F16, 0));
         if (group_has_zeros(f)) fields[2] = (uint8_t)(fields[2] & zero_mask);
     }
 }
@@ -59,8 +60,8 @@ static void put_codes(const block_format *f, const uint8_t *blocks, uint64_t row
         }
 }
 
-static void put_zero(uint64_t n, uint64_t g, uint64_t rows, uint64_t groups, uint32_t bits, uint32_t order, uint32_t zero,
-                     group_parts *parts) {
+static void put_zero(uint64_t n, uint64_t g, uint64_t rows, uint64_t groups, uint32_t bits, uint32_t order,
+                     uint32_t zero, group_parts *parts) {
     const uint32_t w = 32 / bits;
     for (uint32_t p = 0; p < w; p++)
         if (column_of_place(order, w, p) == n % w)
@@ -69,10 +70,12 @@ static void put_zero(uint64_t n, uint64_t g, uint64_t rows, uint64_t groups, uin
 
 group_parts group_take_apart(const block_format *f, const uint8_t *blocks, uint64_t rows, uint64_t columns,
                              const group_layout *layout) {
-    const uint32_t bits = group_bits(f), w = 32 / bits, at = code_bytes(f), size = (uint32_t)test_format_bytes(layout->scale_format);
+    const uint32_t bits = group_bits(f), w = 32 / bits, at = code_bytes(f),
+                   size = (uint32_t)test_format_bytes(layout->scale_format);
     const uint64_t group_size = layout->group_size != 0 ? layout->group_size : columns, across = columns / f->values;
     const uint64_t groups = (columns + group_size - 1) / group_size, words = (rows + w - 1) / w * groups;
-    group_parts parts = {.codes_bytes = rows * columns / w * 4, .scales_bytes = rows * groups * size, .zeros_bytes = words * 4};
+    group_parts parts = {
+        .codes_bytes = rows * columns / w * 4, .scales_bytes = rows * groups * size, .zeros_bytes = words * 4};
     parts.codes = calloc(1, parts.codes_bytes);
     parts.scales = calloc(1, parts.scales_bytes);
     parts.zeros = calloc(1, parts.zeros_bytes);
@@ -86,7 +89,8 @@ group_parts group_take_apart(const block_format *f, const uint8_t *blocks, uint6
             test_store(parts.scales, layout->scale_format, place, half_value(fields) * off);
             if (group_has_zeros(f)) put_zero(n, g, rows, groups, bits, layout->order, fields[2], &parts);
         }
-    for (uint64_t i = 0; layout->zeros_less_1 && i < words; i++) parts.zeros[i] -= bits == 4 ? 0x11111111u : 0x01010101u;
+    for (uint64_t i = 0; layout->zeros_less_1 && i < words; i++)
+        parts.zeros[i] -= bits == 4 ? 0x11111111u : 0x01010101u;
     if (group_has_zeros(f)) return parts;
     free(parts.zeros);
     parts.zeros = NULL;

@@ -100,14 +100,46 @@ static uint64_t compare_column(const pack_trial *t, const pack_sources *s, const
     return subnormals;
 }
 
+/* Of CLMOE_F8_B128: the source's codes, zeros behind the last k, and the scale of the column and its neighbour, to which both of
+ * the source must be equal. Supers of 128 k: a scale for each pair of columns, then [32][columns] of four codes. */
+static void compare_codes(const pack_trial *t, const pack_sources *s, const clmoe__matrix *matrix, const uint8_t *panel,
+                          uint32_t g, uint32_t p, uint32_t lane) {
+    const uint64_t columns = 2ull * matrix->lanes, super_bytes = columns * 130, supers = (t->in_features + 127) / 128;
+    uint32_t tensor;
+    const int64_t row = row_of(t, s, matrix->lanes, p, lane, &tensor);
+    const int pair_exists = row_of(t, s, matrix->lanes, p, lane / 2 * 2, &tensor) >= 0;
+    assert_int_equal(matrix->panel_bytes, supers * super_bytes);
+    for (uint64_t k = 0; k < supers * 128; k++) {
+        const uint8_t *super = panel + k / 128 * super_bytes;
+        const int exists = row >= 0 && k < t->in_features;
+        const uint8_t got = super[columns * 2 + (k % 128 / 4 * columns + lane) * 4 + k % 4];
+        const uint8_t code = exists ? s->data[tensor][pack_element(t, s, g, (uint64_t)row, k)] : 0;
+        float scale, scale_wanted = pair_exists ? 1.0f : 0.0f;
+        memcpy(&scale, super + lane / 2 * 4, sizeof scale);
+        if (exists && t->scale_format != 0)
+            scale_wanted = (float)pack_decode(s->data[PACK_TENSORS + tensor], t->scale_format,
+                                              pack_scale(t, s, g, (uint64_t)row, k));
+        const int no_scale = row < 0 && pair_exists; /* its neighbour's */
+        if (got != code || (!no_scale && k < t->in_features && memcmp(&scale, &scale_wanted, 4) != 0 &&
+                              !(isnan(scale) && isnan(scale_wanted))))
+            fail_msg("f8_b128, scales %u of %u x %u, %u lanes, %u x %u, gate_up %u: group %u panel %u lane %u (row %lld) k %llu has "
+                     "code %x and scale %.9g, expected %x and %.9g",
+                     t->scale_format, t->block_rows, t->block_columns, matrix->lanes, t->out_features, t->in_features, t->gate_up,
+                     g, p, lane, (long long)row, (unsigned long long)k, got, (double)scale, code, (double)scale_wanted);
+    }
+}
+
 static uint64_t compare(test_device *device, const pack_trial *t, const pack_sources *s, const clmoe__matrix *matrix) {
     uint8_t *packed = read_matrix(device, matrix);
     const int keeps = keeps_subnormals(device);
     uint64_t subnormals = 0;
     for (uint32_t i = 0; i < t->groups * matrix->panels; i++)
         for (uint32_t lane = 0; lane < 2 * matrix->lanes; lane++)
-            subnormals += compare_column(t, s, matrix, keeps, packed + i * matrix->panel_bytes, i / matrix->panels,
-                                         i % matrix->panels, lane);
+            if (t->format == CLMOE_F8_B128)
+                compare_codes(t, s, matrix, packed + i * matrix->panel_bytes, i / matrix->panels, i % matrix->panels, lane);
+            else
+                subnormals += compare_column(t, s, matrix, keeps, packed + i * matrix->panel_bytes, i / matrix->panels,
+                                             i % matrix->panels, lane);
     free(packed);
     return subnormals;
 }
@@ -131,6 +163,7 @@ int pack_trial_run(test_device *device, const pack_trial *t, enum pack_way way, 
     const clmoe_tensor *gate = s.count == 2 ? &s.tensors[0] : &absent, *up = &s.tensors[s.count - 1];
     OK(clmoe__projection_check(context, t->groups, t->in_features, t->out_features, (int)t->gated, t->gate_up, gate, up,
                                &absent, &absent, &names, &error));
+    if (t->format == CLMOE_F8_B128) OK(clmoe__e4m3_check(&matrix, t->gate_up, gate, up, "matrix", &error));
     OK(clmoe__matrix_create(context, &matrix, 0, &error));
     const uint32_t count = clmoe__matrix_parts(&matrix, t->gate_up, gate, up, &absent, &absent, &names, parts);
     const int fits = way != PACK_ROWS || clmoe__pack_rows_fits(context, &matrix, parts, count);

@@ -8,14 +8,16 @@
 
 static test_device device;
 
-#define GPTQ(more)   "{'quant_method': 'gptq', 'bits': 4, 'group_size': 128" more "}"
-#define AWQ(more)    "{'quant_method': 'awq', 'bits': 4, 'group_size': 128" more "}"
-#define ROWS(weights) "{'quant_method': 'compressed-tensors', 'format': 'pack-quantized', 'config_groups': {'g': {'weights': {" weights "}}}}"
-#define ROWS_4       "'num_bits': 4, 'strategy': 'group', 'group_size': 128, 'symmetric': false"
-#define GATE         GROUP_LAYER "experts.3.gate_proj."
-#define DOWN         GROUP_LAYER "experts.4.down_proj."
-#define FIRST        GROUP_LAYER "experts.0.gate_proj."
-#define SHARED       GROUP_LAYER "shared_expert.up_proj."
+#define GPTQ(more) "{'quant_method': 'gptq', 'bits': 4, 'group_size': 128" more "}"
+#define AWQ(more)  "{'quant_method': 'awq', 'bits': 4, 'group_size': 128" more "}"
+#define ROWS(weights)                                                                                                 \
+    "{'quant_method': 'compressed-tensors', 'format': 'pack-quantized', 'config_groups': {'g': {'weights': {" weights \
+    "}}}}"
+#define ROWS_4 "'num_bits': 4, 'strategy': 'group', 'group_size': 128, 'symmetric': false"
+#define GATE   GROUP_LAYER "experts.3.gate_proj."
+#define DOWN   GROUP_LAYER "experts.4.down_proj."
+#define FIRST  GROUP_LAYER "experts.0.gate_proj."
+#define SHARED GROUP_LAYER "shared_expert.up_proj."
 
 enum harm { NOTHING, DROP, SHAPE, DTYPE, WORD };
 
@@ -59,7 +61,8 @@ static const broken rows[] = {
     {CLMOE_CODES_AWQ, AWQ(""), DOWN "qzeros", DROP, .says = "[2, 64] is missing"},
     {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_zero_point", DROP, .says = "[32, 4] is missing"},
     {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_shape", DROP, .says = "[2] is missing"},
-    {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_shape", WORD, 2, .word = 511, .says = "says [256, 511], expected [256, 512]"},
+    {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_shape", WORD, 2, .word = 511,
+     .says = "says [256, 511], expected [256, 512]"},
     {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_shape", DTYPE, .dtype = "F64", .says = "holds F64, expected I64"},
     {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_scale", SHAPE, 1, .says = "is [256, 3], expected [256, 4]"},
     {CLMOE_CODES_ROWS, ROWS(ROWS_4), GATE "weight_packed", SHAPE, 1, .says = "is [256, 63], expected [256, 64]"},
@@ -75,15 +78,20 @@ static const broken rows[] = {
     {CLMOE_CODES_GPTQ, "{'quant_method': 'gptq', 'bits': 4}", .says = "group_size is missing"},
     {CLMOE_CODES_GPTQ, "{'quant_method': 'gptq', 'bits': 4, 'group_size': 0}", .says = "group_size is 0"},
     {CLMOE_CODES_GPTQ, "{'quant_method': 'gptq', 'bits': 4, 'group_size': -2}", .says = "group_size is -2"},
-    {CLMOE_CODES_GPTQ, "{'quant_method': 'gptq', 'bits': 4, 'group_size': 48}", .says = "group_size is 48, expected a multiple of 32"},
-    {CLMOE_CODES_GPTQ, GPTQ(", 'checkpoint_format': 'marlin'"), .says = "checkpoint_format is \"marlin\", expected \"gptq\" or \"gptq_v2\""},
+    {CLMOE_CODES_GPTQ, "{'quant_method': 'gptq', 'bits': 4, 'group_size': 48}",
+     .says = "group_size is 48, expected a multiple of 32"},
+    {CLMOE_CODES_GPTQ, GPTQ(", 'checkpoint_format': 'marlin'"),
+     .says = "checkpoint_format is \"marlin\", expected \"gptq\" or \"gptq_v2\""},
     {CLMOE_CODES_GPTQ, GPTQ(", 'desc_act': 1"), .says = "desc_act is 1"},
     {CLMOE_CODES_GPTQ, GPTQ(", 'dynamic': 1"), .says = "dynamic is 1"},
     {CLMOE_CODES_AWQ, AWQ(", 'version': 'gemv'"), .says = "version is \"gemv\", expected \"gemm\""},
     {CLMOE_CODES_AWQ, AWQ(", 'zero_point': false"), .says = "zero_point is false, expected true"},
-    {CLMOE_CODES_ROWS, "{'quant_method': 'compressed-tensors', 'format': 'int-quantized'}", .says = "format is \"int-quantized\""},
-    {CLMOE_CODES_ROWS, ROWS("'num_bits': 4, 'strategy': 'tensor', 'symmetric': true"), .says = "strategy is \"tensor\""},
-    {CLMOE_CODES_ROWS, ROWS("'num_bits': 4, 'type': 'float', 'strategy': 'group', 'group_size': 128"), .says = "type is \"float\""},
+    {CLMOE_CODES_ROWS, "{'quant_method': 'compressed-tensors', 'format': 'int-quantized'}",
+     .says = "format is \"int-quantized\""},
+    {CLMOE_CODES_ROWS, ROWS("'num_bits': 4, 'strategy': 'tensor', 'symmetric': true"),
+     .says = "strategy is \"tensor\""},
+    {CLMOE_CODES_ROWS, ROWS("'num_bits': 4, 'type': 'float', 'strategy': 'group', 'group_size': 128"),
+     .says = "type is \"float\""},
     {CLMOE_CODES_ROWS, ROWS("'num_bits': 2, 'strategy': 'group', 'group_size': 128"), .says = "num_bits is 2"},
 };
 
@@ -108,7 +116,8 @@ static const command_result *run(const model_files *files, char output[300]) {
     char input[300];
     (void)snprintf(input, sizeof input, "%s", test_path(&files->folder, "x.safetensors"));
     (void)snprintf(output, 300, "%s", test_path(&files->folder, "y.safetensors"));
-    return COMMAND(CLMOE_RUN_PROGRAM, files->folder.path, "--layer", "0", "--input", input, "--output", output, "--quiet");
+    return COMMAND(CLMOE_RUN_PROGRAM, files->folder.path, "--layer", "0", "--input", input, "--output", output,
+                   "--quiet");
 }
 
 static void with_checkpoint(uint32_t order, const char *quantization, const broken *b) {

@@ -56,7 +56,10 @@ static void test_refused(void **state) {
     (void)state;
     test_device device = test_open(NULL);
     clmoe_grouped_gemm_desc good, d;
-    const clmoe_groups sound = {.order = CLMOE_CODES_GPTQ, .group_size = 128, .scale_format = CLMOE_F16, .scales.host = memory,
+    const clmoe_groups sound = {.order = CLMOE_CODES_GPTQ,
+                                .group_size = 128,
+                                .scale_format = CLMOE_F16,
+                                .scales.host = memory,
                                 .zeros.host = memory};
     const clmoe_scales scales = {.format = CLMOE_F32, .block_rows = 1, .block_columns = 32, .host = memory};
     const void *hole[E] = {memory, NULL, memory};
@@ -66,11 +69,11 @@ static void test_refused(void **state) {
     good.weight_format = CLMOE_U4_G128;
     good.arithmetic = CLMOE_ARITHMETIC_F32;
     good.weight = (clmoe_tensor){.format = CLMOE_U4_G128, .host = memory, .groups = &g};
-#define BAD(says, ...)                  \
-    do {                                \
-        d = good, g = sound;            \
-        __VA_ARGS__;                    \
-        refused(&device, &d, says);     \
+#define BAD(says, ...)              \
+    do {                            \
+        d = good, g = sound;        \
+        __VA_ARGS__;                \
+        refused(&device, &d, says); \
     } while (0)
     BAD("format is q8_0, expected CLMOE_U4_G32", d.weight.format = CLMOE_Q8_0);
     BAD("format is f32, expected CLMOE_U4_G32", d.weight.format = CLMOE_F32);

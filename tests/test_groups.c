@@ -28,10 +28,17 @@ static void test_blocks(void **state) {
             if ((i + turn) % 3 != w) continue;
             const block_format *f = block_group_at(i);
             for (uint32_t gate_up = 0; gate_up <= 3; gate_up++) {
-                block_trial t = {.source = f, .format = f->format, .arithmetic = CLMOE_ARITHMETIC_F32, .groups = 2,
-                                 .in_features = (1 + gate_up) * f->values, .out_features = 2 * widths[w] + 3,
-                                 .gated = gate_up < 3, .gate_up = gate_up < 3 ? gate_up : 0, .gap = gate_up % 2,
-                                 .from = (enum block_source)gate_up, .stream = 100 + i};
+                block_trial t = {.source = f,
+                                 .format = f->format,
+                                 .arithmetic = CLMOE_ARITHMETIC_F32,
+                                 .groups = 2,
+                                 .in_features = (1 + gate_up) * f->values,
+                                 .out_features = 2 * widths[w] + 3,
+                                 .gated = gate_up < 3,
+                                 .gate_up = gate_up < 3 ? gate_up : 0,
+                                 .gap = gate_up % 2,
+                                 .from = (enum block_source)gate_up,
+                                 .stream = 100 + i};
                 block_trial_run(&device, &t);
                 if (i % 4 != turn) continue;
                 t.format = CLMOE_F32 + i % 3;
@@ -50,13 +57,22 @@ typedef struct apart_case {
 static void run_apart(test_device *device, const apart_case *c, uint32_t turn) {
     const block_format *f = block_format_of(c->format);
     const uint32_t w = 32 / group_bits(f);
-    const group_layout layout = {.order = c->order, .group_size = c->repeat * f->values, .scale_format = 1 + turn % 3,
+    const group_layout layout = {.order = c->order,
+                                 .group_size = c->repeat * f->values,
+                                 .scale_format = 1 + turn % 3,
                                  .zeros_less_1 = group_has_zeros(f) && c->order == CLMOE_CODES_GPTQ && turn % 4 != 3};
     const uint32_t gate_up = turn % 4;
-    block_trial t = {.source = f, .format = f->format, .arithmetic = CLMOE_ARITHMETIC_F32, .groups = 2,
-                     .in_features = (2 * c->repeat + 1) * f->values, .out_features = 5 * w, .gated = gate_up < 3,
-                     .gate_up = gate_up < 3 ? gate_up : 0, .from = (enum block_source)(turn % BLOCK_SOURCES),
-                     .layout = &layout, .stream = turn};
+    block_trial t = {.source = f,
+                     .format = f->format,
+                     .arithmetic = CLMOE_ARITHMETIC_F32,
+                     .groups = 2,
+                     .in_features = (2 * c->repeat + 1) * f->values,
+                     .out_features = 5 * w,
+                     .gated = gate_up < 3,
+                     .gate_up = gate_up < 3 ? gate_up : 0,
+                     .from = (enum block_source)(turn % BLOCK_SOURCES),
+                     .layout = &layout,
+                     .stream = turn};
     if (c->order == CLMOE_CODES_ROWS) t.out_features = 37; /* rows of codes share nothing */
     block_trial_run(device, &t);
 }
@@ -82,9 +98,17 @@ static void test_pieces(void **state) {
     test_random random = test_random_new(3003);
     const group_layout layout = {.order = test_random_below(&random, 3), .group_size = 128, .scale_format = CLMOE_F16};
     test_device device = open_with(0, 0, 0);
-    block_trial t = {.source = block_format_of(CLMOE_U8_G128), .format = CLMOE_U8_G128, .arithmetic = CLMOE_ARITHMETIC_F32,
-                     .groups = 1, .in_features = 4096, .out_features = 2200, .gated = 1, .layout = &layout,
-                     .gate_up = CLMOE_GATE_UP_INTERLEAVED, .from = BLOCK_HOST, .stream = 9};
+    block_trial t = {.source = block_format_of(CLMOE_U8_G128),
+                     .format = CLMOE_U8_G128,
+                     .arithmetic = CLMOE_ARITHMETIC_F32,
+                     .groups = 1,
+                     .in_features = 4096,
+                     .out_features = 2200,
+                     .gated = 1,
+                     .layout = &layout,
+                     .gate_up = CLMOE_GATE_UP_INTERLEAVED,
+                     .from = BLOCK_HOST,
+                     .stream = 9};
     block_trial_run(&device, &t);
     test_close(&device);
 }

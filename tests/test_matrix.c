@@ -1,6 +1,6 @@
-/* The macro-kernel for matrix units, with every vendor's fragments emulated: the whole of its indexing against the oracle, on
- * devices that have no matrix unit. What is left to prove on a device that has one is the instruction itself, which its
- * self-test does. */
+/* The macro-kernel for matrix units, with every vendor's fragments emulated: the whole of its indexing against the
+ * oracle, on devices that have no matrix unit. What is left to prove on a device that has one is the instruction
+ * itself, which its self-test does. */
 #include <math.h>
 #include <stdio.h>
 
@@ -17,9 +17,9 @@ typedef struct job {
     uint32_t groups, n, k, tokens, slots; /* slots 0: no plan, one group */
     uint32_t x_format, y_format, gap;
     int gated, bias, weighted;
-    int aligned;      /* x and y begin at multiples of 64 bytes */
+    int aligned;                /* x and y begin at multiples of 64 bytes */
     const block_format *blocks; /* of the weights; NULL: bf16 */
-    uint32_t columns; /* of the matrix: n, or 2 n where gated, gate first */
+    uint32_t columns;           /* of the matrix: n, or 2 n where gated, gate first */
     void *weights, *x;
     float *bias_values, *factor;
     double *weight_values, *x_values; /* as they are stored */
@@ -66,7 +66,8 @@ static job job_new(job j, uint64_t stream) {
     for (size_t i = 0; i < (size_t)j.groups * j.columns; i++) j.bias_values[i] = (float)test_random_normal(&random);
     for (size_t i = 0; i < (size_t)j.tokens * j.slots; i++) {
         j.factor[i] = (float)(1 + test_random_below(&random, 8)) / 8.0f;
-        j.index[i] = (int32_t)((test_random_below(&random, 4) == 0) ? test_random_below(&random, j.groups) : 0); /* uneven */
+        j.index[i] =
+            (int32_t)((test_random_below(&random, 4) == 0) ? test_random_below(&random, j.groups) : 0); /* uneven */
         if (test_random_below(&random, 8) == 0) j.index[i] = -1;
     }
     return j;
@@ -116,7 +117,8 @@ static test_buffer rows_new(test_device *device, size_t bytes, const void *from,
     if (!aligned) return buffer;
     at->offset = (at->offset + 63) / 64 * 64;
     if (from != NULL)
-        assert_int_equal(clEnqueueWriteBuffer(device->queue, buffer.mem, CL_TRUE, at->offset, bytes, from, 0, NULL, NULL), 0);
+        assert_int_equal(
+            clEnqueueWriteBuffer(device->queue, buffer.mem, CL_TRUE, at->offset, bytes, from, 0, NULL, NULL), 0);
     return buffer;
 }
 
@@ -145,8 +147,10 @@ static test_buffer plan_new(test_device *device, const job *j, uint32_t tile_row
 }
 
 /* Row `token` of x through `group` against the oracle. */
-static void check_row(const job *j, uint32_t unit, uint32_t group, uint32_t token, double factor, const void *y, size_t at) {
-    double *sums = array((size_t)2 * j->columns + j->k, sizeof *sums), *size = sums + j->columns, *x = size + j->columns;
+static void check_row(const job *j, uint32_t unit, uint32_t group, uint32_t token, double factor, const void *y,
+                      size_t at) {
+    double *sums = array((size_t)2 * j->columns + j->k, sizeof *sums), *size = sums + j->columns,
+           *x = size + j->columns;
     const clmoe_activation silu = {.kind = CLMOE_SILU, .gated = 1, .alpha = 1};
     for (uint32_t k = 0; k < j->k; k++) x[k] = (double)((float)j->x_values[(size_t)token * j->k + k] * (float)factor);
     oracle_product(j->weight_values + (size_t)group * j->columns * j->k, j->columns, j->k, ORACLE_BF16, x, sums, size);
@@ -160,13 +164,15 @@ static void check_row(const job *j, uint32_t unit, uint32_t group, uint32_t toke
         const double magnitude = j->gated ? (size[i] + fabs(sums[i])) * 1.1 * (size[up] + fabs(sums[up])) : size[i];
         const double got = test_load(y, j->y_format, at + i);
         if (!(fabs(got - wanted) <= oracle_tolerance(wanted, magnitude, j->k, 0, j->y_format)))
-            fail_msg("%s: y[%u] of token %u, group %u is %.9g, the oracle says %.9g", units[unit], i, token, group, got, wanted);
+            fail_msg("%s: y[%u] of token %u, group %u is %.9g, the oracle says %.9g", units[unit], i, token, group, got,
+                     wanted);
     }
     free(sums);
 }
 
 /* Runs the first `tokens` tokens and returns y, rows n + gap apart; with a plan, every row is checked. */
-static void *run(test_device *device, const job *j, uint32_t unit, clmoe_grouped_gemm *gemm, uint32_t tokens, size_t *bytes) {
+static void *run(test_device *device, const job *j, uint32_t unit, clmoe_grouped_gemm *gemm, uint32_t tokens,
+                 size_t *bytes) {
     job part = *j;
     part.tokens = tokens;
     const uint32_t slots = j->slots > 0 ? j->slots : 1;
@@ -187,7 +193,8 @@ static void *run(test_device *device, const job *j, uint32_t unit, clmoe_grouped
     OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
     void *result = array(*bytes, 1);
     assert_int_equal(clFinish(device->queue), CL_SUCCESS);
-    assert_int_equal(clEnqueueReadBuffer(device->queue, y.mem, CL_TRUE, (size_t)io.y.offset, *bytes, result, 0, NULL, NULL), 0);
+    assert_int_equal(
+        clEnqueueReadBuffer(device->queue, y.mem, CL_TRUE, (size_t)io.y.offset, *bytes, result, 0, NULL, NULL), 0);
     if (j->slots > 0) {
         int32_t *map = array((size_t)layout.total, sizeof *map);
         test_buffer_read(device, &plan, map);
@@ -212,7 +219,8 @@ static void test_one_group(void **state) {
     static const uint32_t fewer[] = {1, 7, 17, 65};
     for (uint32_t u = 0; u < UNITS; u++) {
         test_device device = open_unit(u);
-        job j = job_new((job){.groups = 1, .n = 77, .k = 105, .tokens = 131, .x_format = CLMOE_F32, .y_format = CLMOE_F32}, 3000);
+        job j = job_new(
+            (job){.groups = 1, .n = 77, .k = 105, .tokens = 131, .x_format = CLMOE_F32, .y_format = CLMOE_F32}, 3000);
         clmoe_grouped_gemm *gemm = gemm_new(&device, &j, u);
         size_t bytes = 0, part = 0;
         float *y = run(&device, &j, u, gemm, j.tokens, &bytes);
@@ -229,8 +237,8 @@ static void test_one_group(void **state) {
     }
 }
 
-/* Gathered rows in x's own format, at any alignment and at the best; gated, with a bias; y in bf16. With copies as they are
- * where they run by themselves, and with one of the others in turn: kernels take long to compile. */
+/* Gathered rows in x's own format, at any alignment and at the best; gated, with a bias; y in bf16. With copies as they
+ * are where they run by themselves, and with one of the others in turn: kernels take long to compile. */
 static void test_gathered(void **state) {
     (void)state;
     test_random random = test_random_new(3101);
@@ -238,8 +246,17 @@ static void test_gathered(void **state) {
     for (int c = 0; c < 2; c++) {
         const uint32_t u = chosen[c];
         test_device device = open_unit(u);
-        job j = job_new((job){.groups = 3, .n = 45, .k = 104, .tokens = 67, .slots = 2, .x_format = CLMOE_BF16,
-                              .y_format = CLMOE_BF16, .gap = 8, .gated = 1, .bias = 1}, 3100);
+        job j = job_new((job){.groups = 3,
+                              .n = 45,
+                              .k = 104,
+                              .tokens = 67,
+                              .slots = 2,
+                              .x_format = CLMOE_BF16,
+                              .y_format = CLMOE_BF16,
+                              .gap = 8,
+                              .gated = 1,
+                              .bias = 1},
+                        3100);
         clmoe_grouped_gemm *gemm = gemm_new(&device, &j, u);
         size_t bytes = 0;
         for (int i = 0; i < 4; i++) {
@@ -259,10 +276,18 @@ static void test_blocks(void **state) {
     test_random random = test_random_new(3300);
     const uint32_t u = test_random_below(&random, UNITS);
     const block_format *f = NULL;
-    while (f == NULL || f->super_blocks == 0) f = block_format_at(test_random_below(&random, 16)); /* NULL past the last */
+    while (f == NULL || f->super_blocks == 0)
+        f = block_format_at(test_random_below(&random, 16)); /* NULL past the last */
     test_device device = open_unit(u);
-    job j = job_new((job){.groups = 2, .n = 37, .k = f->values == 32 ? 224 : 3 * f->values, .tokens = 21, .slots = 1,
-                          .x_format = CLMOE_F32, .y_format = CLMOE_F32, .blocks = f}, 3301);
+    job j = job_new((job){.groups = 2,
+                          .n = 37,
+                          .k = f->values == 32 ? 224 : 3 * f->values,
+                          .tokens = 21,
+                          .slots = 1,
+                          .x_format = CLMOE_F32,
+                          .y_format = CLMOE_F32,
+                          .blocks = f},
+                    3301);
     clmoe_grouped_gemm *gemm = gemm_new(&device, &j, u);
     size_t bytes = 0;
     print_message("%s by %s\n", f->name, units[u]);
@@ -277,7 +302,8 @@ static void test_choice(void **state) {
     (void)state;
     test_device device = test_open(NULL);
     char text[8192];
-    job j = job_new((job){.groups = 1, .n = 16, .k = 16, .tokens = 1, .x_format = CLMOE_F32, .y_format = CLMOE_F32}, 3200);
+    job j =
+        job_new((job){.groups = 1, .n = 16, .k = 16, .tokens = 1, .x_format = CLMOE_F32, .y_format = CLMOE_F32}, 3200);
     clmoe_grouped_gemm_desc d;
     clmoe_grouped_gemm_desc_default(&d, sizeof d);
     d.in_features = d.out_features = 16;

@@ -1,8 +1,9 @@
-/* The swizzle of cl/matrix_tile.clh: no load of a fragment and no store of a piece needs a bank of local memory twice. Tiles are
- * filled with the numbers of their words, so that what a lane loads says where it read; then banks are counted.
+/* The swizzle of cl/matrix_tile.clh: no load of a fragment and no store of a piece needs a bank of local memory twice.
+ * Tiles are filled with the numbers of their words, so that what a lane loads says where it read; then banks are
+ * counted.
  *
- * A bank is 4 bytes wide and there are 32. What serves a load at once is 128 bytes: 32 lanes of a word, 16 of two, 8 of four.
- * ldmatrix reads a matrix of 8 rows of 16 bytes at once, which are 32 lanes of a word here. */
+ * A bank is 4 bytes wide and there are 32. What serves a load at once is 128 bytes: 32 lanes of a word, 16 of two, 8 of
+ * four. ldmatrix reads a matrix of 8 rows of 16 bytes at once, which are 32 lanes of a word here. */
 #include <stdio.h>
 
 #include "support.h"
@@ -12,11 +13,11 @@ enum { BANKS = 32, ROWS = 64, MOST_HALVES = 64, MOST_LANES = 64, MOST_PIECES = 5
 static const struct {
     const char *name;
     uint32_t matrix, lanes;
-    uint32_t a_words, b_words; /* that a lane loads at once */
+    uint32_t a_words, b_words;   /* that a lane loads at once */
     uint32_t a_halves, b_halves; /* of 16 bits in a lane's fragments */
     uint32_t fragment_k;
 } units[] = {
-    {"mma", 1, 32, 1, 2, 8, 16, 16},    {"mfma", 2, 64, 4, 2, 8, 16, 32},  {"wmma", 3, 32, 4, 2, 16, 32, 16},
+    {"mma", 1, 32, 1, 2, 8, 16, 16},    {"mfma", 2, 64, 4, 2, 8, 16, 32},   {"wmma", 3, 32, 4, 2, 16, 32, 16},
     {"wmma12", 4, 32, 4, 2, 8, 16, 16}, {"dpas16", 5, 16, 1, 1, 8, 32, 16}, {"dpas8", 6, 8, 1, 1, 16, 64, 16},
 };
 
@@ -65,21 +66,23 @@ static void check_loads(const char *unit, const char *what, const uint16_t *read
         for (uint32_t l = 0; l < lanes; l += at_once) {
             const uint32_t worst = worst_bank(read + (size_t)l * halves + h, at_once, halves, width);
             if (worst != 1)
-                fail_msg("%s, runs of %u k: half %u of fragment %s, lanes %u to %u: %u words of one bank", unit, k_run, h, what, l,
-                         l + at_once - 1, worst);
+                fail_msg("%s, runs of %u k: half %u of fragment %s, lanes %u to %u: %u words of one bank", unit, k_run,
+                         h, what, l, l + at_once - 1, worst);
         }
 }
 
 static void check_stores(const char *what, const uint16_t *stored, uint32_t pieces, uint32_t k_run) {
     for (uint32_t i = 0; i < pieces; i += 8)
-        if (worst_bank(stored + i, 8, 1, 4) != 1) fail_msg("runs of %u k: pieces %u to %u of tile %s share a bank", k_run, i, i + 7, what);
+        if (worst_bank(stored + i, 8, 1, 4) != 1)
+            fail_msg("runs of %u k: pieces %u to %u of tile %s share a bank", k_run, i, i + 7, what);
 }
 
 static cl_kernel kernel_of(cl_program program, const char *name, test_buffer buffers[2]) {
     cl_int code = CL_SUCCESS;
     cl_kernel kernel = clCreateKernel(program, name, &code);
     assert_int_equal(code, CL_SUCCESS);
-    for (cl_uint i = 0; i < 2; i++) assert_int_equal(clSetKernelArg(kernel, i, sizeof(cl_mem), &buffers[i].mem), CL_SUCCESS);
+    for (cl_uint i = 0; i < 2; i++)
+        assert_int_equal(clSetKernelArg(kernel, i, sizeof(cl_mem), &buffers[i].mem), CL_SUCCESS);
     return kernel;
 }
 
@@ -92,8 +95,8 @@ static void check_unit(test_device *device, uint32_t u, uint32_t k_run, test_buf
     const char *text = source;
     char options[512];
     cl_int code = CL_SUCCESS;
-    (void)snprintf(options, sizeof options, "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DK_RUN=%u", CLMOE_KERNEL_FOLDER,
-                   units[u].matrix, k_run);
+    (void)snprintf(options, sizeof options, "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DK_RUN=%u",
+                   CLMOE_KERNEL_FOLDER, units[u].matrix, k_run);
     cl_program program = clCreateProgramWithSource(device->cl, 1, &text, NULL, &code);
     assert_int_equal(code, CL_SUCCESS);
     code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
@@ -127,13 +130,15 @@ static void test_no_conflicts(void **state) {
     uint16_t *read[2];
     for (int i = 0; i < 2; i++) {
         cl_int code = CL_SUCCESS;
-        buffers[i] = (test_buffer){.mem = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, bytes, NULL, &code), .bytes = bytes};
+        buffers[i] =
+            (test_buffer){.mem = clCreateBuffer(device.cl, CL_MEM_READ_WRITE, bytes, NULL, &code), .bytes = bytes};
         assert_int_equal(code, CL_SUCCESS);
         read[i] = malloc(bytes);
         assert_non_null(read[i]);
     }
     for (uint32_t u = 0; u < sizeof units / sizeof *units; u++)
-        for (uint32_t k_run = units[u].fragment_k; k_run <= 64; k_run *= 2) check_unit(&device, u, k_run, buffers, read);
+        for (uint32_t k_run = units[u].fragment_k; k_run <= 64; k_run *= 2)
+            check_unit(&device, u, k_run, buffers, read);
     for (int i = 0; i < 2; i++) {
         (void)clReleaseMemObject(buffers[i].mem);
         free(read[i]);

@@ -3,12 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "model_group_rows.h"
 #include "layer_routes.h"
+#include "model_group_rows.h"
 #include "opencl/context.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
-#define TOKENS 33
+#define TOKENS       33
 
 static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
@@ -21,37 +21,77 @@ typedef struct kind {
 
 #define GPTQ(more) "{'quant_method': 'gptq', 'desc_act': false, " more "}"
 #define AWQ(more)  "{'quant_method': 'awq', " more "}"
-#define COMPRESSED(weights) \
-    "{'quant_method': 'compressed-tensors', 'format': 'pack-quantized', 'config_groups': {'group_0': {'weights': {" weights "}}}}"
+#define COMPRESSED(weights)                                                                                        \
+    "{'quant_method': 'compressed-tensors', 'format': 'pack-quantized', 'config_groups': {'group_0': {'weights': " \
+    "{" weights "}}}}"
 
 static const kind kinds[] = {
-    {"gptq, zero points", GPTQ("'bits': 4, 'group_size': 128, 'sym': false"), "u4_g128",
-     {CLMOE_U4_G128, {CLMOE_CODES_GPTQ, 128, CLMOE_F16, 1}, 1, 1, 0}, CLMOE_U4_G128},
-    {"gptq, symmetric", GPTQ("'bits': 4, 'group_size': 128, 'sym': true"), "s4_g128",
-     {CLMOE_S4_G128, {CLMOE_CODES_GPTQ, 128, CLMOE_F16, 1}, 0, 1, 0}, CLMOE_S4_G128},
-    {"gptq, symmetric but not said so", GPTQ("'bits': 4, 'group_size': 64, 'sym': false, 'checkpoint_format': 'gptq_v2'"), "s4_g64",
-     {CLMOE_S4_G64, {CLMOE_CODES_GPTQ, 64, CLMOE_BF16, 0}, 1, 0, 0}, CLMOE_U4_G64},
-    {"gptq v2, 8 bits, rows", GPTQ("'bits': 8, 'group_size': -1, 'checkpoint_format': 'gptq_v2'"), "u8_g256",
-     {CLMOE_U8_G256, {CLMOE_CODES_GPTQ, 0, CLMOE_F16, 0}, 1, 1, 0}, CLMOE_U8_G256},
-    {"gptq, 8 bits", GPTQ("'bits': 8, 'group_size': 32, 'sym': true, 'checkpoint_format': 'gptq'"), "s8_g32",
-     {CLMOE_S8_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 0}, CLMOE_S8_G32},
-    {"gptq, each module its own", GPTQ("'bits': 8, 'group_size': 64, 'dynamic': {'+:.*experts.*': {'bits': 4}}"), "u4_g32",
-     {CLMOE_U4_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 0}, CLMOE_U4_G32},
-    {"gptq, down left out", GPTQ("'bits': 4, 'group_size': 32, 'dynamic': {'-:.*down_proj': {}}"), "u4_g32",
-     {CLMOE_U4_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 1}, CLMOE_U4_G32},
-    {"awq", AWQ("'bits': 4, 'group_size': 128, 'zero_point': true, 'version': 'gemm', 'modules_to_not_convert': ['gate', 'shared_expert']"), "u4_g128",
-     {CLMOE_U4_G128, {CLMOE_CODES_AWQ, 128, CLMOE_F16, 0}, 0, 0, 0}, CLMOE_U4_G128},
-    {"awq by its older names", AWQ("'w_bit': 4, 'q_group_size': 64, 'version': 'GEMM'"), "u4_g64",
-     {CLMOE_U4_G64, {CLMOE_CODES_AWQ, 64, CLMOE_F16, 0}, 1, 0, 0}, CLMOE_U4_G64},
-    {"awq, 8 bits", AWQ("'bits': 8, 'group_size': 256"), "u8_g256",
-     {CLMOE_U8_G256, {CLMOE_CODES_AWQ, 256, CLMOE_BF16, 0}, 1, 0, 0}, CLMOE_U8_G256},
-    {"compressed-tensors", COMPRESSED("'num_bits': 4, 'type': 'int', 'strategy': 'group', 'group_size': 128, 'symmetric': true"),
-     "s4_g128", {CLMOE_S4_G128, {CLMOE_CODES_ROWS, 128, CLMOE_BF16, 0}, 1, 0, 0}, CLMOE_S4_G128},
+    {"gptq, zero points",
+     GPTQ("'bits': 4, 'group_size': 128, 'sym': false"),
+     "u4_g128",
+     {CLMOE_U4_G128, {CLMOE_CODES_GPTQ, 128, CLMOE_F16, 1}, 1, 1, 0},
+     CLMOE_U4_G128},
+    {"gptq, symmetric",
+     GPTQ("'bits': 4, 'group_size': 128, 'sym': true"),
+     "s4_g128",
+     {CLMOE_S4_G128, {CLMOE_CODES_GPTQ, 128, CLMOE_F16, 1}, 0, 1, 0},
+     CLMOE_S4_G128},
+    {"gptq, symmetric but not said so",
+     GPTQ("'bits': 4, 'group_size': 64, 'sym': false, 'checkpoint_format': 'gptq_v2'"),
+     "s4_g64",
+     {CLMOE_S4_G64, {CLMOE_CODES_GPTQ, 64, CLMOE_BF16, 0}, 1, 0, 0},
+     CLMOE_U4_G64},
+    {"gptq v2, 8 bits, rows",
+     GPTQ("'bits': 8, 'group_size': -1, 'checkpoint_format': 'gptq_v2'"),
+     "u8_g256",
+     {CLMOE_U8_G256, {CLMOE_CODES_GPTQ, 0, CLMOE_F16, 0}, 1, 1, 0},
+     CLMOE_U8_G256},
+    {"gptq, 8 bits",
+     GPTQ("'bits': 8, 'group_size': 32, 'sym': true, 'checkpoint_format': 'gptq'"),
+     "s8_g32",
+     {CLMOE_S8_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 0},
+     CLMOE_S8_G32},
+    {"gptq, each module its own",
+     GPTQ("'bits': 8, 'group_size': 64, 'dynamic': {'+:.*experts.*': {'bits': 4}}"),
+     "u4_g32",
+     {CLMOE_U4_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 0},
+     CLMOE_U4_G32},
+    {"gptq, down left out",
+     GPTQ("'bits': 4, 'group_size': 32, 'dynamic': {'-:.*down_proj': {}}"),
+     "u4_g32",
+     {CLMOE_U4_G32, {CLMOE_CODES_GPTQ, 32, CLMOE_F16, 1}, 0, 0, 1},
+     CLMOE_U4_G32},
+    {"awq",
+     AWQ("'bits': 4, 'group_size': 128, 'zero_point': true, 'version': 'gemm', 'modules_to_not_convert': ['gate', "
+         "'shared_expert']"),
+     "u4_g128",
+     {CLMOE_U4_G128, {CLMOE_CODES_AWQ, 128, CLMOE_F16, 0}, 0, 0, 0},
+     CLMOE_U4_G128},
+    {"awq by its older names",
+     AWQ("'w_bit': 4, 'q_group_size': 64, 'version': 'GEMM'"),
+     "u4_g64",
+     {CLMOE_U4_G64, {CLMOE_CODES_AWQ, 64, CLMOE_F16, 0}, 1, 0, 0},
+     CLMOE_U4_G64},
+    {"awq, 8 bits",
+     AWQ("'bits': 8, 'group_size': 256"),
+     "u8_g256",
+     {CLMOE_U8_G256, {CLMOE_CODES_AWQ, 256, CLMOE_BF16, 0}, 1, 0, 0},
+     CLMOE_U8_G256},
+    {"compressed-tensors",
+     COMPRESSED("'num_bits': 4, 'type': 'int', 'strategy': 'group', 'group_size': 128, 'symmetric': true"),
+     "s4_g128",
+     {CLMOE_S4_G128, {CLMOE_CODES_ROWS, 128, CLMOE_BF16, 0}, 1, 0, 0},
+     CLMOE_S4_G128},
     {"compressed-tensors, zero points",
-     COMPRESSED("'num_bits': 4, 'strategy': 'group', 'group_size': 32, 'symmetric': false, 'actorder': 'weight'"), "u4_g32",
-     {CLMOE_U4_G32, {CLMOE_CODES_ROWS, 32, CLMOE_F32, 0}, 1, 1, 0}, CLMOE_U4_G32},
-    {"compressed-tensors, 8 bits, rows", COMPRESSED("'num_bits': 8, 'strategy': 'channel', 'symmetric': true, 'group_size': null"),
-     "s8_g256", {CLMOE_S8_G256, {CLMOE_CODES_ROWS, 0, CLMOE_BF16, 0}, 0, 0, 0}, CLMOE_S8_G256},
+     COMPRESSED("'num_bits': 4, 'strategy': 'group', 'group_size': 32, 'symmetric': false, 'actorder': 'weight'"),
+     "u4_g32",
+     {CLMOE_U4_G32, {CLMOE_CODES_ROWS, 32, CLMOE_F32, 0}, 1, 1, 0},
+     CLMOE_U4_G32},
+    {"compressed-tensors, 8 bits, rows",
+     COMPRESSED("'num_bits': 8, 'strategy': 'channel', 'symmetric': true, 'group_size': null"),
+     "s8_g256",
+     {CLMOE_S8_G256, {CLMOE_CODES_ROWS, 0, CLMOE_BF16, 0}, 0, 0, 0},
+     CLMOE_S8_G256},
 };
 
 static void to_bf16(double *values, size_t count) {
@@ -155,7 +195,8 @@ static void test_bytes(void **state) {
         OK(clmoe_model_weights_create(model, 0, device.context, NULL, &weights, &error));
         print_message("%s: %llu bytes of %llu\n", k->name, (unsigned long long)clmoe_weights_bytes(weights),
                       (unsigned long long)info.bytes);
-        const uint64_t router = (uint64_t)2 * device.context->device.vector_width * GROUP_HIDDEN * 4; /* a panel, of 5 columns */
+        const uint64_t router =
+            (uint64_t)2 * device.context->device.vector_width * GROUP_HIDDEN * 4; /* a panel, of 5 columns */
         assert_true((double)(clmoe_weights_bytes(weights) - router) <= 1.03 * (double)info.bytes);
         clmoe_weights_destroy(weights);
         clmoe_model_destroy(model);

@@ -20,6 +20,10 @@ static void run_shapes(const char *disable) {
     clmoe_context_desc_default(&d, sizeof d);
     d.disable = disable;
     d.max_alloc_bytes = 1 << 20; /* the simulator keeps a record of every byte */
+    if (disable != NULL) { /* the gpu macro-kernel's portable tiles; the large ones are run_blocks' */
+        d.max_local_bytes = 16 << 10;
+        d.max_work_group_size = 64;
+    }
     test_device device = test_open(&d);
     case_options o = case_default(9, 5, 3, 2); /* everything smaller than any tile */
     o.shared_intermediate = 4;

@@ -105,7 +105,11 @@ typedef struct clmoe_error {
  * From 40 on: groups of integers, as GPTQ, AWQ and compressed-tensors checkpoints have them (clmoe_groups), value =
  * scale * (code - zero) with unsigned codes. U has a zero point for each group, S none: zero is 8 (S4) or 128 (S8). A
  * block is the group's codes, of 4 bits the first in the lower half of a byte; the scale, f16; of U the zero point,
- * one byte. */
+ * one byte.
+ *
+ * F8_B128: what F8_E4M3 tensors are kept in, never a source: their codes, and an f32 scale for 128 neighbouring k of two
+ * neighbouring columns of y, 1.6% more bytes. It takes scales (clmoe_scales) of any format that do not differ within those,
+ * as the 128 x 128 blocks of DeepSeek-V3, one for a tensor, or none; in_features may be anything. */
 typedef enum clmoe_format {
     CLMOE_FORMAT_NONE = 0,
     CLMOE_F32 = 1,
@@ -145,16 +149,17 @@ typedef enum clmoe_format {
     CLMOE_S8_G32 = 52,
     CLMOE_S8_G64 = 53,
     CLMOE_S8_G128 = 54,
-    CLMOE_S8_G256 = 55
+    CLMOE_S8_G256 = 55,
+    CLMOE_F8_B128 = 56
 } clmoe_format;
 
 /* What the products of the experts are computed from. Sums of f32 are f32.
  *   F32   weights decoded to f32, activations f32.
- *   BF16  weights bf16 (block formats: decoded to bf16), activations rounded to bf16 (nearest even) before each matrix
+ *   BF16  weights bf16 (block formats and F8_B128: decoded to bf16), activations rounded to bf16 (nearest even) before each matrix
  *         product.
- *   INT8  block formats only: activations rounded to 8 bits, one scale for 32 neighbours (largest magnitude / 127); integer
+ *   INT8  block formats but F8_B128: activations rounded to 8 bits, one scale for 32 neighbours (largest magnitude / 127); integer
  *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k.
- *   AUTO  BF16 for bf16 weights where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
+ *   AUTO  BF16 for bf16 weights and F8_B128 where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
  *         dot products of bytes; else F32.
  * Normalised mean squared errors, measured against exact products of the weights as they are kept: of a product F32
  * 1e-13, BF16 3e-6, INT8 3e-5; of a layer's output F32 3e-12, BF16 2e-6 to 2e-5, INT8 7e-5 to 2e-4. */
@@ -239,6 +244,10 @@ typedef struct clmoe_context_desc {
     size_t (*cache_get)(void *user, const void *key, size_t key_bytes, void *value, size_t capacity);
     int (*cache_put)(void *user, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
     void *cache_user;
+    /* The user's file of tuned rows (<clmoe/clmoe_stages.h>, tuning), read when the context is created; "off": none. NULL:
+     * CLMOE_TUNING, else $XDG_CONFIG_HOME/clmoe/tuning or ~/.config/clmoe/tuning, on Windows %APPDATA%\clmoe\tuning. Lines that
+     * are damaged or for other devices are ignored; clmoe_context_describe and the log say why. */
+    const char *tuning;
 } clmoe_context_desc;
 
 CLMOE_API void clmoe_context_desc_default(clmoe_context_desc *desc, size_t struct_size);
@@ -526,10 +535,10 @@ typedef struct clmoe_weights_desc {
     uint32_t hidden_size; /* H */
     /* clmoe_format in which matrices are kept (the router: always F32): F32, F16, BF16 or a block format that is no
      * mere source. F32, F16 and BF16 are quantised to Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K and MXFP4, the bytes
-     * ggml writes; no other conversion to a block format exists (UNSUPPORTED, as where in_features is no multiple of
+     * ggml writes, and F8_E4M3 becomes F8_B128; no other conversion to a block format exists (UNSUPPORTED, as where in_features is no multiple of
      * the block's values). Default, for each matrix: its source's format if that is a block format, F16 for those that
-     * are mere sources, F32 where gate and up differ in a block format; all others as experts.up, or as themselves
-     * where that has a block format, BF16 where that is a narrow one. */
+     * are mere sources, F32 where gate and up differ in a block format; F8_B128 for F8_E4M3 where it takes the scales;
+     * all others as experts.up, or as themselves where that has a block format, BF16 where that is a narrow one. */
     uint32_t format;
     uint32_t arithmetic;  /* clmoe_arithmetic; the experts' formats must allow it, shared and latent matrices that do not are
                            * computed in F32 */

@@ -278,6 +278,49 @@ CLMOE_API void clmoe_layer_memory_default(clmoe_layer_memory *memory, size_t str
 CLMOE_API clmoe_status clmoe_layer_memory_query(const clmoe_layer *layer, uint32_t tokens, clmoe_layer_memory *memory,
                                                 clmoe_error *error);
 
+/* ---------------------------------------------------------------------------------------------- tuning */
+
+/* How a grouped GEMM is cut into tiles, how far it reads ahead: numbers that decide how fast it runs, and no bit of what it
+ * computes. They are fixed when a layer or stage is created. A row of them is a line of text,
+ *
+ *   "DEVICE" "DRIVER" VARIANT FORMAT ARITHMETIC CLASS NAME=VALUE ...
+ *
+ * for one class of matrices: "k2048,n4096", in_features and columns (2I where gate and up are one matrix) rounded up to powers
+ * of two, or "any". A matrix takes the first of: a row that was set; one of the user's file (clmoe_context_desc.tuning); one
+ * that the library ships for the device; else numbers for devices of the kind. A row passes the self-test before it is used.
+ * `clmoe-bench tune` looks for good ones. */
+typedef struct clmoe_tuning_number {
+    char name[24];
+    uint32_t value;     /* in use */
+    uint32_t of_plan;   /* 1: up- and down-projection have one plan, so the smaller of theirs counts for both */
+    uint32_t tries[14]; /* worth trying, the one in use may be among them */
+    uint32_t try_count;
+    uint32_t reserved;
+} clmoe_tuning_number;
+
+typedef struct clmoe_tuning {
+    size_t struct_size;
+    char stage[24]; /* as in clmoe_launch_time */
+    char key[400];  /* a row of this GEMM up to its numbers: add " NAME=VALUE" for each of them */
+    char from[256]; /* where the numbers come from, and why a row that was meant is not used */
+    uint32_t count;
+    clmoe_tuning_number numbers[24];
+} clmoe_tuning;
+
+CLMOE_API void clmoe_tuning_default(clmoe_tuning *tuning, size_t struct_size);
+/* The i-th grouped GEMM of a layer: 0 is the experts' up-projection, 1 the down-projection, others follow.
+ * INVALID_ARGUMENT past the last. */
+CLMOE_API clmoe_status clmoe_layer_tuning(const clmoe_layer *layer, uint32_t i, clmoe_tuning *tuning, clmoe_error *error);
+/* Sets a row for what is created from now on, in place of an earlier one of its key; NULL forgets all that were set.
+ * Errors: INVALID_ARGUMENT (no row, or for another device), UNSUPPORTED (the device cannot run it). Any thread. */
+CLMOE_API clmoe_status clmoe_context_tune(clmoe_context *context, const char *row, clmoe_error *error);
+/* Keeps a row in a file of tuned rows, in place of an earlier one of its key; path NULL: the user's. Everything else in the
+ * file stays as it is, also while other processes do the same. Errors: as above; INVALID_FILE. */
+CLMOE_API clmoe_status clmoe_context_save_tuning(const clmoe_context *context, const char *path, const char *row,
+                                                 clmoe_error *error);
+/* The user's file, whether it exists or not; NULL: switched off, or there is no place for it. As long as the context lives. */
+CLMOE_API const char *clmoe_context_tuning_path(const clmoe_context *context);
+
 /* ------------------------------------------------------------------------------------------ measurements */
 
 /* One kernel launch of the last forward on a workspace. The four moments are nanoseconds of the device's clock, as

@@ -4,6 +4,15 @@
 #include <string.h>
 
 #include "layer.h"
+#include "tuning.h"
+
+/* Its numbers and where they come from, under the stage's line. */
+static void describe_row(char *text, size_t capacity, const clmoe__gemm *gemm) {
+    char values[512];
+    const size_t used = strlen(text);
+    (void)clmoe__tuning_print_values(&gemm->choice, values, sizeof values);
+    snprintf(text + used, capacity - used, "%-12s %s (%s)\n", "  row", values, gemm->row_from);
+}
 
 static void describe_gemm(char *text, size_t capacity, const char *stage, const clmoe__gemm *gemm) {
     const size_t used = strlen(text);
@@ -14,10 +23,11 @@ static void describe_gemm(char *text, size_t capacity, const char *stage, const 
         stage, gemm->choice.variant->name, clmoe__format_name(m->format), clmoe__arithmetic_name(m->arithmetic),
         gemm->choice.tile_rows, 2 * m->lanes, m->groups, m->gated ? 2 * m->out_features : m->out_features,
         m->in_features, m->shard_count);
+    describe_row(text, capacity, gemm);
 }
 
 clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
-    const size_t capacity = 4096;
+    const size_t capacity = 8192;
     char *text = calloc(1, capacity);
     if (text == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a description");
     layer->description = text;

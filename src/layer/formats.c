@@ -4,7 +4,7 @@
 #include "os/size.h"
 
 /* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises, code_offset, minimum,
- * bytes_k */
+ * bytes_k, e4m3 */
 static const clmoe__format_info formats[] = {
     {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0, 0},
     {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0, 0},
@@ -44,6 +44,7 @@ static const clmoe__format_info formats[] = {
     {CLMOE_S8_G64, "s8_g64", 64, 66, 1, 32, 8, 1, 0, 0, 128, 0},
     {CLMOE_S8_G128, "s8_g128", 128, 130, 1, 32, 8, 1, 0, 0, 128, 0},
     {CLMOE_S8_G256, "s8_g256", 256, 258, 1, 32, 8, 1, 0, 0, 128, 0},
+    {CLMOE_F8_B128, "f8_b128", 128, 130, 1, 32, 8, 1, 0, 0, 0, 0, 0, 1},
 };
 
 const clmoe__format_info *clmoe__format_find(uint32_t format) {
@@ -66,8 +67,14 @@ int clmoe__format_is_kept_block(uint32_t format) {
     return info != NULL && info->super_blocks != 0;
 }
 
+int clmoe__format_is_e4m3(uint32_t format) {
+    const clmoe__format_info *info = clmoe__format_find(format);
+    return info != NULL && info->e4m3;
+}
+
 int clmoe__format_converts(uint32_t source, uint32_t kept) {
     if (source == kept || clmoe__format_is_wide(kept)) return 1;
+    if (clmoe__format_is_e4m3(kept)) return source == CLMOE_F8_E4M3;
     return clmoe__format_is_wide(source) && clmoe__format_find(kept)->quantises;
 }
 

@@ -19,6 +19,7 @@ typedef struct clmoe__format_info {
     uint8_t quantises; /* 1: the format's file can quantise wide values to it (cl/quantize.cl) */
     uint8_t code_offset, minimum; /* CODE_OFFSET and HAS_MINIMUM of its file, which int8 rows are made for */
     uint16_t bytes_k;             /* neighbours that share byte fields; 0: sub_k */
+    uint8_t e4m3; /* 1: codes are numbers of CLMOE_F8_E4M3 tensors, which alone become it: no integers, rows of any length */
 } clmoe__format_info;
 
 /* NULL for what is no format. */
@@ -31,6 +32,9 @@ int clmoe__format_is_wide(uint32_t format);
 int clmoe__format_is_block(uint32_t format);
 /* A block format that panels may have. */
 int clmoe__format_is_kept_block(uint32_t format);
+
+/* A kept block format of e4m3 codes: CLMOE_F8_B128. */
+int clmoe__format_is_e4m3(uint32_t format);
 
 /* Whether values of one format can be packed in a matrix kept in another: as they are, decoded, or quantised. */
 int clmoe__format_converts(uint32_t source, uint32_t kept);

@@ -1,9 +1,8 @@
 /* Creating and launching a grouped GEMM of either macro-kernel. */
 #include "gemm.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#include "select/matrix_shapes.h"
 
 #define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
 #define INT8_RUN          32 /* values of an int8 row that share a scale */
@@ -17,8 +16,7 @@ static int is_cpu_macro(const clmoe__gemm *gemm) { return gemm->choice.variant->
 
 /* The shape of a matrix macro-kernel; NULL for others. */
 static const clmoe__matrix_shape *matrix_shape(const clmoe__gemm *gemm) {
-    const clmoe__gemm_variant *variant = gemm->choice.variant;
-    return variant->macro == CLMOE__MACRO_MATRIX ? clmoe__matrix_shape_at(variant->micro) : NULL;
+    return gemm->choice.variant->macro == CLMOE__MACRO_MATRIX ? &gemm->choice.matrix : NULL;
 }
 
 /* How y is stored where the next GEMM reads it as its operand: of the cpu macro-kernel, the element of a packed row. */
@@ -32,6 +30,15 @@ static void matrix_options(const clmoe__matrix_shape *shape, clmoe__options *opt
                        " -DK_RUN=%u -DSTAGES=%u", shape->matrix, shape->emulated, shape->warps_down,
                        shape->warps_across, shape->panels_each, shape->k_run, shape->stages);
     if (shape->options != NULL) clmoe__options_add(options, "%s", shape->options);
+}
+
+/* Where nothing is fetched ahead, distances say nothing. */
+static void cpu_tile_options(const clmoe__gemm_choice *choice, clmoe__options *options) {
+    const clmoe__cpu_tile *tile = &choice->cpu;
+    clmoe__options_add(options, " -DGROUP_TILES=%u", tile->group_tiles);
+    if (choice->prefetch == 0) return;
+    clmoe__options_add(options, " -DPREFETCH_BYTES=%u -DPREFETCH_BYTES_TALL=%u -DNEXT_PANEL_BYTES=%u", tile->prefetch_bytes,
+                       tile->prefetch_bytes_tall, tile->next_panel_bytes);
 }
 
 static void activation_options(const clmoe_activation *activation, clmoe__options *options) {
@@ -82,6 +89,7 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
     if (cpu) {
         clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
                            gemm->choice.variant->micro, gemm->choice.prefetch);
+        cpu_tile_options(&gemm->choice, &options);
         if (clmoe__format_is_block(matrix->format))
             clmoe__options_add(&options, " -DNIBBLE_TABLE=%d", gemm->choice.nibble_table);
     } else {
@@ -107,6 +115,7 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
                                 clmoe_error *error) {
     memset(gemm, 0, sizeof *gemm);
     gemm->choice = *spec->choice;
+    snprintf(gemm->row_from, sizeof gemm->row_from, "%s", spec->row_from != NULL ? spec->row_from : "shipped");
     if (spec->tile_rows != 0) gemm->choice.tile_rows = spec->tile_rows;
     gemm->matrix = spec->matrix;
     gemm->x_is_operand = spec->x_is_operand;

@@ -12,6 +12,7 @@ typedef struct clmoe__gemm_spec {
     const clmoe__matrix *matrix;        /* borrowed: outlives the GEMM */
     const clmoe_activation *activation; /* NULL: none */
     const clmoe__gemm_choice *choice;
+    const char *row_from; /* where its numbers come from; NULL: shipped */
     cl_mem scales[2];   /* f32 [groups]: factors on the products with a panel's first and second half; NULL: 1 */
     uint32_t tile_rows; /* of the plan; 0: the choice's */
     uint32_t full_tiles; /* as the plan's dispatch has it */
@@ -28,6 +29,7 @@ typedef struct clmoe__gemm_spec {
 
 typedef struct clmoe__gemm {
     clmoe__gemm_choice choice;
+    char row_from[256];
     const clmoe__matrix *matrix;
     int x_is_operand;
     cl_mem scales[2];
@@ -64,6 +66,13 @@ typedef struct clmoe__gemm_io {
  * a line each. (gemm_choose.c) */
 clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
                                 clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
+/* Whether a variant with these numbers passes its self-test, now or earlier. (gemm_choose.c) */
+clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
+                               uint32_t arithmetic, int *passed, clmoe_error *error);
+/* The choice for a matrix with a row of tuning's numbers, if there is one that is good; `from`: where they come from.
+ * (gemm_tune.c) */
+clmoe_status clmoe__gemm_tuned(clmoe_context *context, const clmoe__matrix *matrix, const clmoe__gemm_choice *shipped,
+                               clmoe__gemm_choice *choice, char *from, size_t capacity, clmoe_error *error);
 const char *clmoe__arithmetic_name(uint32_t arithmetic);
 /* UNSUPPORTED if weights kept in this format cannot be multiplied so. */
 clmoe_status clmoe__arithmetic_check(uint32_t format, uint32_t arithmetic, clmoe_error *error);

@@ -9,29 +9,36 @@ static void note(char *refused, size_t capacity, const char *name, const char *w
     snprintf(refused + used, capacity - used, "%s: %s\n", name, why);
 }
 
-/* NULL if the variant may be used, else why not. Only failures that have nothing to do with the variant are errors. */
+clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
+                               uint32_t arithmetic, int *passed, clmoe_error *error) {
+    char text[128];
+    *passed = -1;
+    snprintf(text, sizeof text, "%s weights, %s arithmetic", clmoe__format_name(format), clmoe__arithmetic_name(arithmetic));
+    TRY(clmoe__verdict_get(context, choice, format, arithmetic, text, passed, error));
+    if (*passed >= 0) return CLMOE_OK;
+    clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
+    const clmoe_status status = clmoe__gemm_self_test(context, choice, format, arithmetic, passed, &detail);
+    if (status == CLMOE_BUILD_FAILED) {
+        clmoe__log(context, "variant %s does not build: %s", choice->variant->name, detail.log);
+    } else if (status != CLMOE_OK) {
+        if (error != NULL) clmoe__fail(error, status, detail.argument, "%s", detail.message);
+        if (error != NULL) error->cl_code = detail.cl_code;
+        return status;
+    }
+    TRY(clmoe__verdict_put(context, choice, format, arithmetic, text, *passed, error));
+    if (!*passed) clmoe__log(context, "variant %s failed its self-test", choice->variant->name);
+    return CLMOE_OK;
+}
+
+/* *why is NULL if the variant may be used. Only failures that have nothing to do with the variant are errors. */
 static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_variant *variant, uint32_t format,
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, const char **why, char *text,
                                 size_t capacity, clmoe_error *error) {
     memset(choice, 0, sizeof *choice); /* a verdict is of a choice to the byte */
     *why = clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
     if (*why != NULL) return CLMOE_OK;
-    int passed = -1;
-    snprintf(text, capacity, "%s weights, %s arithmetic", clmoe__format_name(format), clmoe__arithmetic_name(arithmetic));
-    TRY(clmoe__verdict_get(context, choice, format, arithmetic, text, &passed, error));
-    if (passed < 0) {
-        clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
-        const clmoe_status status = clmoe__gemm_self_test(context, choice, format, arithmetic, &passed, &detail);
-        if (status == CLMOE_BUILD_FAILED) {
-            clmoe__log(context, "variant %s does not build: %s", variant->name, detail.log);
-        } else if (status != CLMOE_OK) {
-            if (error != NULL) clmoe__fail(error, status, detail.argument, "%s", detail.message);
-            if (error != NULL) error->cl_code = detail.cl_code;
-            return status;
-        }
-        TRY(clmoe__verdict_put(context, choice, format, arithmetic, text, passed, error));
-        if (!passed) clmoe__log(context, "variant %s failed its self-test", variant->name);
-    }
+    int passed = 0;
+    TRY(clmoe__gemm_prove(context, choice, format, arithmetic, &passed, error));
     if (!passed) *why = "does not build or gave wrong numbers in its self-test";
     return CLMOE_OK;
 }
@@ -83,7 +90,7 @@ clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, u
                                       clmoe_error *error) {
     if (*arithmetic != CLMOE_ARITHMETIC_AUTO) return CLMOE_OK;
     const int is_block = clmoe__format_is_block(format);
-    const uint32_t wanted = is_block ? CLMOE_ARITHMETIC_INT8 : CLMOE_ARITHMETIC_BF16;
+    const uint32_t wanted = is_block && !clmoe__format_is_e4m3(format) ? CLMOE_ARITHMETIC_INT8 : CLMOE_ARITHMETIC_BF16;
     int found = 0;
     if (is_block || format == CLMOE_BF16) TRY(is_hardware(context, format, wanted, &found, error));
     *arithmetic = found ? wanted : CLMOE_ARITHMETIC_F32;
@@ -94,6 +101,9 @@ clmoe_status clmoe__arithmetic_check(uint32_t format, uint32_t arithmetic, clmoe
     static const char *const needs[] = {"", "", "weights in CLMOE_BF16 or a block format", "weights in a block format"};
     REQUIRE(arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3", arithmetic);
     const int is_block = clmoe__format_is_block(format);
+    if (arithmetic == CLMOE_ARITHMETIC_INT8 && clmoe__format_is_e4m3(format))
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic", "int8 arithmetic needs weights of integers, not %s",
+                           clmoe__format_name(format));
     if ((arithmetic == CLMOE_ARITHMETIC_INT8 && !is_block) ||
         (arithmetic == CLMOE_ARITHMETIC_BF16 && !is_block && format != CLMOE_BF16))
         return clmoe__fail(error, CLMOE_UNSUPPORTED, "arithmetic", "%s arithmetic needs %s, not %s",

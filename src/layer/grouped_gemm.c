@@ -11,6 +11,7 @@ struct clmoe_grouped_gemm {
     clmoe_context *context;
     clmoe_grouped_gemm_desc desc;
     clmoe__gemm_choice choice;
+    char row_from[256];
     clmoe__matrix matrix;
     clmoe__gemm plain, weighted; /* the second for io.weight, compiled for slots > 0 only */
     char name[64];
@@ -50,7 +51,7 @@ static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm
     REQUIRE(clmoe__format_is_wide(desc->weight_format) || clmoe__format_is_kept_block(desc->weight_format), error,
             "weight_format",
             "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to "
-            "CLMOE_S8_G256",
+            "CLMOE_F8_B128",
             desc->weight_format);
     TRY(clmoe__format_check(desc->x_format, "x_format", error));
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
@@ -66,18 +67,20 @@ static clmoe_status create_matrix(clmoe_grouped_gemm *made, clmoe_error *error) 
     uint32_t arithmetic = desc->arithmetic;
     char refused[512];
     TRY(clmoe__kept_check(desc->weight_format, &desc->gate, &desc->weight, desc->in_features, "weight", error));
+    made->matrix = (clmoe__matrix){.groups = desc->num_groups,
+                                   .in_features = desc->in_features,
+                                   .out_features = desc->out_features,
+                                   .gated = is_gated(desc),
+                                   .format = desc->weight_format};
+    if (clmoe__format_is_e4m3(desc->weight_format))
+        TRY(clmoe__e4m3_check(&made->matrix, desc->gate_up, &desc->gate, &desc->weight, "weight", error));
     TRY(clmoe__arithmetic_check(desc->weight_format, arithmetic, error));
     TRY(clmoe__arithmetic_choose(context, desc->weight_format, &arithmetic, error));
     TRY(clmoe__gemm_choose(context, desc->weight_format, arithmetic, &made->choice, refused, sizeof refused, error));
     snprintf(made->name, sizeof made->name, "%s (%s arithmetic)", made->choice.variant->name,
              clmoe__arithmetic_name(arithmetic));
-    made->matrix = (clmoe__matrix){.groups = desc->num_groups,
-                                   .in_features = desc->in_features,
-                                   .out_features = desc->out_features,
-                                   .gated = is_gated(desc),
-                                   .format = desc->weight_format,
-                                   .arithmetic = arithmetic,
-                                   .lanes = made->choice.lanes};
+    made->matrix.arithmetic = arithmetic;
+    made->matrix.lanes = made->choice.lanes;
     clmoe__packer packer = {context, {0}, NULL, NULL};
     const clmoe_status status = clmoe__projection_create(&packer, &made->matrix, desc->gate_up, &desc->gate,
                                                          &desc->weight, &desc->gate_bias, &desc->bias, &names, error);
@@ -94,9 +97,12 @@ static void launch_warm(clmoe__run *run, void *stage) {
 
 static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     const clmoe_grouped_gemm_desc *desc = &made->desc;
+    const clmoe__gemm_choice shipped = made->choice;
+    TRY(clmoe__gemm_tuned(made->context, &made->matrix, &shipped, &made->choice, made->row_from, sizeof made->row_from, error));
     clmoe__gemm_spec spec = {.matrix = &made->matrix,
                              .activation = desc->activate ? &made->desc.activation : NULL,
                              .choice = &made->choice,
+                             .row_from = made->row_from,
                              .x_format = desc->x_format,
                              .y_format = desc->y_format,
                              .slots = desc->slots,

@@ -28,7 +28,7 @@ clmoe_status clmoe__regroup_create(clmoe__packer *packer, const clmoe__matrix_pa
 void clmoe__regroup_destroy(clmoe__regroup *regroup); /* zeroed but for packer: nothing */
 /* Enqueues what makes blocks of `outs` columns of y from `first` on, and waits where host memory is read in place. *at is where
  * they are then: row behind row, in a buffer that the next call uses again. */
-clmoe_status clmoe__regroup_piece(clmoe__regroup *regroup, clmoe__run *run, uint32_t expert, uint64_t first, uint64_t outs,
-                                  clmoe_buffer *at, clmoe_error *error);
+clmoe_status clmoe__regroup_piece(clmoe__regroup *regroup, clmoe__run *run, uint32_t expert, uint64_t first,
+                                  uint64_t outs, clmoe_buffer *at, clmoe_error *error);
 
 #endif

@@ -60,13 +60,18 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
 static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation,
                                uint32_t x_format, uint32_t slots, const char *up_stage, const char *down_stage,
                                clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
-    const int hands_over = clmoe__gemm_hands_over(&ffn->up, &ffn->up_choice, &ffn->down, &ffn->down_choice);
-    const uint32_t tile_rows = (uint32_t)clmoe__min(ffn->up_choice.tile_rows, ffn->down_choice.tile_rows); /* of one plan */
+    clmoe__gemm_choice up_choice, down_choice;
+    char up_from[256], down_from[256];
+    TRY(clmoe__gemm_tuned(layer->context, &ffn->up, &ffn->up_choice, &up_choice, up_from, sizeof up_from, error));
+    TRY(clmoe__gemm_tuned(layer->context, &ffn->down, &ffn->down_choice, &down_choice, down_from, sizeof down_from, error));
+    const int hands_over = clmoe__gemm_hands_over(&ffn->up, &up_choice, &ffn->down, &down_choice);
+    const uint32_t tile_rows = (uint32_t)clmoe__min(up_choice.tile_rows, down_choice.tile_rows); /* of one plan */
     const cl_mem down_scale = ffn->down_scale.block.mem; /* of merged gate and up, one is of both */
     const cl_mem gate_scale = ffn->gate_scale.block.mem != NULL ? ffn->gate_scale.block.mem : ffn->up_scale.block.mem;
     clmoe__gemm_spec spec = {.matrix = &ffn->up,
                              .activation = activation,
-                             .choice = &ffn->up_choice,
+                             .choice = &up_choice,
+                             .row_from = up_from,
                              .scales = {gate_scale, ffn->up_scale.block.mem},
                              .tile_rows = tile_rows,
                              .x_format = x_format,
@@ -79,7 +84,8 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
     const clmoe__gemm_spec down_spec = {.matrix = &ffn->down,
-                                        .choice = &ffn->down_choice,
+                                        .choice = &down_choice,
+                                        .row_from = down_from,
                                         .scales = {down_scale, down_scale},
                                         .tile_rows = tile_rows,
                                         .x_format = CLMOE_F32,
@@ -92,8 +98,16 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
 /* One matrix of its own: y = x . W^T for every token, in f32. */
 static clmoe_status create_dense(clmoe_layer *layer, const clmoe__matrix *matrix, const clmoe__gemm_choice *choice,
                                  uint32_t x_format, const char *stage, clmoe__gemm *gemm, clmoe_error *error) {
-    const clmoe__gemm_spec spec = {
-        .matrix = matrix, .choice = choice, .x_format = x_format, .y_format = CLMOE_F32, .x_is_apart = 1, .stage = stage};
+    clmoe__gemm_choice tuned;
+    char from[256];
+    TRY(clmoe__gemm_tuned(layer->context, matrix, choice, &tuned, from, sizeof from, error));
+    const clmoe__gemm_spec spec = {.matrix = matrix,
+                                   .choice = &tuned,
+                                   .row_from = from,
+                                   .x_format = x_format,
+                                   .y_format = CLMOE_F32,
+                                   .x_is_apart = 1,
+                                   .stage = stage};
     return clmoe__gemm_create(layer->context, &spec, gemm, error);
 }
 

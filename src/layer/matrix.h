@@ -61,6 +61,11 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error);
 
+/* UNSUPPORTED, naming the matrix, unless CLMOE_F8_B128 takes the scales of these tensors (gate may be absent), which are
+ * CLMOE_F8_E4M3. Of the shape, the fields down to gated are read. (e4m3.c) */
+clmoe_status clmoe__e4m3_check(const clmoe__matrix *shape, uint32_t gate_up, const clmoe_tensor *gate, const clmoe_tensor *up,
+                               const char *name, clmoe_error *error);
+
 /* What packing a set of matrices needs: at most 64 MiB of staging, and whom to tell. (pack.c) */
 typedef struct clmoe__packer {
     clmoe_context *context;

@@ -3,7 +3,8 @@
 
 static clmoe_status pack_part(clmoe__packer *packer, clmoe__matrix *matrix, const clmoe__matrix_part *part,
                               clmoe_error *error) {
-    if (clmoe__format_is_block(part->tensor->format) || clmoe__format_is_block(matrix->format))
+    const int is_kept = clmoe__format_is_block(matrix->format) && !clmoe__format_is_e4m3(matrix->format);
+    if (clmoe__format_is_block(part->tensor->format) || is_kept)
         return clmoe__pack_blocks(packer, matrix, part, error);
     return clmoe__pack_any(packer, matrix, part, 0, error);
 }

@@ -44,7 +44,8 @@ static int view(clmoe__regroup *r, const clmoe__place *at, uint64_t bytes, readi
 }
 
 /* Scales, and zero points behind them in the one staging buffer. */
-static clmoe_status bring_fields(clmoe__regroup *r, clmoe__run *run, uint32_t expert, readings *read, clmoe_error *error) {
+static clmoe_status bring_fields(clmoe__regroup *r, clmoe__run *run, uint32_t expert, readings *read,
+                                 clmoe_error *error) {
     const clmoe_groups *g = r->part->tensor->groups;
     const clmoe__place scales = place_of(&g->scales, expert, r->sizes.scales);
     const clmoe__place zeros = place_of(&g->zeros, expert, r->sizes.zeros);
@@ -57,8 +58,9 @@ static clmoe_status bring_fields(clmoe__regroup *r, clmoe__run *run, uint32_t ex
     if (r->sizes.zeros != 0 && zeros.host != NULL) copy_zeros = !view(r, &zeros, r->sizes.zeros, read, &read->zeros);
     if (!copy_scales && !copy_zeros) return CLMOE_OK;
     if (behind + r->sizes.zeros > SLICE_BYTES)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, r->part->name, "%s: %llu bytes of an expert's scales exceed %u MiB",
-                           r->part->name, (unsigned long long)(behind + r->sizes.zeros), SLICE_BYTES >> 20);
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, r->part->name,
+                           "%s: %llu bytes of an expert's scales exceed %u MiB", r->part->name,
+                           (unsigned long long)(behind + r->sizes.zeros), SLICE_BYTES >> 20);
     clmoe__run_wait(run); /* the launch before still reads them */
     TRY(clmoe__pack_staging(r->packer, &r->packer->scales, behind + r->sizes.zeros, error));
     if (copy_scales) read->scales = clmoe_cl_mem(r->packer->scales.mem, 0);
@@ -110,12 +112,13 @@ static uint64_t codes_span(const clmoe__regroup *r, const slice *s) {
 }
 
 /* The slice's codes to the staging buffer, and the launch that reads them there. */
-static clmoe_status staged(clmoe__regroup *r, clmoe__run *run, const unsigned char *host, readings *read, const slice *s,
-                           clmoe_error *error) {
+static clmoe_status staged(clmoe__regroup *r, clmoe__run *run, const unsigned char *host, readings *read,
+                           const slice *s, clmoe_error *error) {
     const uint64_t bytes = codes_span(r, s);
     if (bytes > 2 * SLICE_BYTES)
-        return clmoe__fail(error, CLMOE_UNSUPPORTED, r->part->name, "%s: %llu bytes of one piece exceed the staging of %u MiB",
-                           r->part->name, (unsigned long long)bytes, 2 * SLICE_BYTES >> 20);
+        return clmoe__fail(error, CLMOE_UNSUPPORTED, r->part->name,
+                           "%s: %llu bytes of one piece exceed the staging of %u MiB", r->part->name,
+                           (unsigned long long)bytes, 2 * SLICE_BYTES >> 20);
     clmoe__run_wait(run); /* the launch before still reads it */
     TRY(clmoe__pack_staging(r->packer, &r->packer->staging, bytes, error));
     read->codes = clmoe_cl_mem(r->packer->staging.mem, 0);
@@ -150,7 +153,9 @@ static clmoe_status bring_codes(clmoe__regroup *r, clmoe__run *run, uint32_t exp
 clmoe_status clmoe__regroup_piece(clmoe__regroup *r, clmoe__run *run, uint32_t expert, uint64_t first, uint64_t outs,
                                   clmoe_buffer *at, clmoe_error *error) {
     const uint64_t bytes = outs * clmoe__format_span(r->part->tensor->format, r->features);
-    const slice all = {.first = r->part->row_begin + first * r->part->row_step, .outs = outs, .step = r->part->row_step,
+    const slice all = {.first = r->part->row_begin + first * r->part->row_step,
+                       .outs = outs,
+                       .step = r->part->row_step,
                        .k_end = r->features};
     readings read = {.view_count = 0};
     if (r->packer->blocks.bytes < bytes) clmoe__run_wait(run); /* the smaller one is still read */
@@ -171,8 +176,8 @@ clmoe_status clmoe__regroup_create(clmoe__packer *packer, const clmoe__matrix_pa
     *r = (clmoe__regroup){.packer = packer, .part = part, .features = features};
     r->sizes = clmoe__groups_sizes(part->tensor, part->stored_rows, features);
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DBLOCK_FORMAT=%u -DCODE_ORDER=%u -DSCALE_FORMAT=%u -DZEROS_LESS_1=%u", part->tensor->format,
-                       g->order, g->scale_format, g->zeros_less_1);
+    clmoe__options_add(&options, " -DBLOCK_FORMAT=%u -DCODE_ORDER=%u -DSCALE_FORMAT=%u -DZEROS_LESS_1=%u",
+                       part->tensor->format, g->order, g->scale_format, g->zeros_less_1);
     return clmoe__kernel_create(packer->context, "regroup.cl", "regroup", &options, "regroup", &r->kernel, error);
 }
 

@@ -17,6 +17,7 @@
 #define BLOCKS_K        192 /* of block formats, or two blocks: no multiple of a super of 128 */
 #define TEST_ROWS_EXTRA 3   /* beyond one full tile */
 #define TOLERANCE       1e-5
+#define E4M3_K          199 /* of e4m3 codes, which need be no whole blocks */
 
 /* A product to be made: x [rows, k], source the weights [TEST_N, k]. */
 typedef struct product {
@@ -26,6 +27,10 @@ typedef struct product {
     const float *x;
     int x_is_bf16; /* 1: rows are bf16 at multiples of 16 bytes, which matrix units take as they are */
 } product;
+
+/* Scales of 128 x 128 blocks for a source of e4m3 codes. */
+static const float e4m3_scales[(E4M3_K + 127) / 128] = {0.375f, 1.0f / 3.0f};
+static const clmoe_scales e4m3_source = {.format = CLMOE_F32, .block_rows = 128, .block_columns = 128, .host = e4m3_scales};
 
 typedef struct fixture {
     clmoe__packer packer;
@@ -182,11 +187,15 @@ static void fill_rows(const product *p, float *x) {
 /* Bytes below 64 make halves, exponents and scales of moderate size. */
 static clmoe_status test_blocks(clmoe_context *context, product *p, float *weights, float *x, float *y, int *passed,
                                 clmoe_error *error) {
-    const size_t bytes = (size_t)clmoe__format_span(p->format, (uint64_t)TEST_N * p->k);
+    const int is_e4m3 = clmoe__format_is_e4m3(p->format);
+    const uint32_t source = is_e4m3 ? CLMOE_F8_E4M3 : p->format;
+    const size_t bytes = (size_t)clmoe__format_span(source, (uint64_t)TEST_N * p->k);
     unsigned char *blocks = malloc(bytes);
     if (blocks == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a kernel self-test");
     for (size_t i = 0; i < bytes; i++) blocks[i] = (unsigned char)(scrambled((uint32_t)i) & 63u);
-    p->source.format = p->format;
+    for (size_t i = 0; i < bytes && is_e4m3; i++) blocks[i] |= (unsigned char)(i % 3 == 0 ? 0x80u : 0u);
+    p->source.format = source;
+    p->source.scales = is_e4m3 ? &e4m3_source : NULL;
     p->source.host = blocks;
     fill_rows(p, x);
     clmoe_status status = decode(context, p, weights, error);
@@ -204,6 +213,7 @@ clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_cho
     product p = {.format = format, .arithmetic = arithmetic, .choice = choice};
     p.rows = choice->tile_rows + TEST_ROWS_EXTRA;
     p.k = is_block ? (uint32_t)clmoe__max(BLOCKS_K, 2 * clmoe__format_values(format)) : is_matrix ? MATRIX_K : TEST_K;
+    if (clmoe__format_is_e4m3(format)) p.k = E4M3_K;
     *passed = 0;
     float *weights = malloc(sizeof(float) * TEST_N * p.k), *x = malloc(sizeof(float) * p.rows * p.k);
     float *y = calloc(p.rows, sizeof(float) * TEST_N);

@@ -98,20 +98,22 @@ static clmoe_status check_group_fields(const clmoe_tensor *tensor, uint64_t rows
     REQUIRE(tensor->row_stride == 0 && tensor->expert_stride == 0 && tensor->layout == 0 && tensor->scales == NULL, error,
             name, "%s.groups is given with a layout, a stride or scales of %s itself, expected none", name, name);
     REQUIRE(g->order <= CLMOE_CODES_ROWS, error, name, "%s.groups.order is %u, expected 0..2", name, g->order);
-    REQUIRE(g->group_size % values == 0, error, name, "%s.groups.group_size is %u, expected a multiple of %u with format %s",
-            name, g->group_size, values, clmoe__format_name(tensor->format));
+    REQUIRE(g->group_size % values == 0, error, name,
+            "%s.groups.group_size is %u, expected a multiple of %u with format %s", name, g->group_size, values,
+            clmoe__format_name(tensor->format));
     REQUIRE(clmoe__format_is_wide(g->scale_format), error, name,
             "%s.groups.scale_format is %u, expected CLMOE_F32, CLMOE_F16 or CLMOE_BF16", name, g->scale_format);
     REQUIRE(g->zeros_less_1 <= 1, error, name, "%s.groups.zeros_less_1 is %u, expected 0 or 1", name, g->zeros_less_1);
     const int has_zeros = clmoe__format_find(tensor->format)->minimum;
     const uint64_t shares = g->order == CLMOE_CODES_AWQ || (g->order == CLMOE_CODES_GPTQ && has_zeros);
     const uint32_t codes = 32u / clmoe__format_find(tensor->format)->code_bits;
-    REQUIRE(!shares || rows % codes == 0, error, name, "%s has %llu out_features, expected a multiple of the %u in a word", name,
-            (unsigned long long)rows, codes);
+    REQUIRE(!shares || rows % codes == 0, error, name,
+            "%s has %llu out_features, expected a multiple of the %u in a word", name, (unsigned long long)rows, codes);
     REQUIRE(count_sources(&g->scales) == 1, error, name,
             "%s.groups.scales has %d sources: set one of host, host_list, buffer and buffer_list", name,
             count_sources(&g->scales));
-    REQUIRE(count_sources(&g->zeros) == has_zeros, error, name, "%s.groups.zeros has %d sources, expected %d with format %s", name,
+    REQUIRE(count_sources(&g->zeros) == has_zeros, error, name,
+            "%s.groups.zeros has %d sources, expected %d with format %s", name,
             count_sources(&g->zeros), has_zeros, clmoe__format_name(tensor->format));
     return CLMOE_OK;
 }
@@ -136,7 +138,8 @@ static clmoe_status check_groups(const clmoe_context *context, const clmoe_tenso
 }
 
 static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, const char *name, clmoe_error *error) {
-    const int is_wide = clmoe__format_is_wide(tensor->format), is_block = clmoe__format_is_block(tensor->format);
+    const int is_wide = clmoe__format_is_wide(tensor->format);
+    const int is_block = clmoe__format_is_block(tensor->format) && !clmoe__format_is_e4m3(tensor->format);
     const int is_narrow = tensor->format == CLMOE_F8_E4M3 || tensor->format == CLMOE_F4_E2M1;
     REQUIRE(is_wide || (is_matrix && (is_narrow || is_block)), error, name, "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s",
             name, tensor->format,

@@ -95,7 +95,7 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
     REQUIRE(desc->format == CLMOE_FORMAT_NONE || clmoe__format_is_wide(desc->format) ||
                 clmoe__format_is_kept_block(desc->format),
             error, "format",
-            "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to CLMOE_S8_G256",
+            "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to CLMOE_F8_B128",
             desc->format);
     REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);

@@ -13,11 +13,12 @@ typedef struct planned {
     const clmoe_tensor *gate, *up; /* gate may be absent */
     const char *name;
     int is_routed; /* of the experts, which what the caller asks for must fit */
+    uint32_t gate_up;
 } planned;
 
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error) {
-    const uint32_t values = clmoe__format_values(format);
+    const uint32_t values = clmoe__format_is_e4m3(format) ? 1 : clmoe__format_values(format);
     const clmoe_tensor *tensors[] = {up, gate};
     if (in_features % values != 0)
         return clmoe__fail(error, CLMOE_UNSUPPORTED, name,
@@ -26,14 +27,21 @@ clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const 
         if (clmoe__tensor_present(tensors[i]) && !clmoe__format_converts(tensors[i]->format, format))
             return clmoe__fail(error, CLMOE_UNSUPPORTED, name,
                                "%s is %s, which cannot be converted to %s: f32, f16 and bf16 can, to q8_0, q4_0, q4_1, q5_0, "
-                               "q5_1, q4_K, q6_K and mxfp4",
+                               "q5_1, q4_K, q6_K and mxfp4, and e4m3 to f8_b128",
                                name, clmoe__format_name(tensors[i]->format), clmoe__format_name(format));
     return CLMOE_OK;
+}
+
+static int keeps_e4m3(const planned *p) {
+    const int alike = !clmoe__tensor_present(p->gate) || p->gate->format == CLMOE_F8_E4M3;
+    return p->up->format == CLMOE_F8_E4M3 && alike &&
+           clmoe__e4m3_check(p->matrix, p->gate_up, p->gate, p->up, p->name, NULL) == CLMOE_OK;
 }
 
 /* Two formats cannot share a panel, and f32 loses nothing of either. */
 static uint32_t usual_format(const planned *p, uint32_t experts_up) {
     const uint32_t source = p->up->format;
+    if (keeps_e4m3(p)) return CLMOE_F8_B128;
     const int mixed = clmoe__tensor_present(p->gate) && p->gate->format != source;
     if (mixed && (clmoe__format_is_block(source) || clmoe__format_is_block(p->gate->format))) return CLMOE_F32;
     return clmoe__kept_format(clmoe__format_is_block(source) || clmoe__format_is_block(experts_up) ? source : experts_up);
@@ -45,6 +53,7 @@ static clmoe_status plan_matrix(clmoe_weights *weights, const clmoe_weights_desc
     uint32_t arithmetic = desc->arithmetic;
     matrix->format = desc->format != CLMOE_FORMAT_NONE ? desc->format : usual_format(p, desc->experts.up.format);
     TRY(clmoe__kept_check(matrix->format, p->gate, p->up, matrix->in_features, p->name, error));
+    if (clmoe__format_is_e4m3(matrix->format)) TRY(clmoe__e4m3_check(matrix, p->gate_up, p->gate, p->up, p->name, error));
     const clmoe_status fits = clmoe__arithmetic_check(matrix->format, arithmetic, p->is_routed ? error : NULL);
     if (fits != CLMOE_OK && p->is_routed) return fits;
     if (fits != CLMOE_OK) arithmetic = CLMOE_ARITHMETIC_F32;
@@ -88,12 +97,12 @@ clmoe_status clmoe__weights_plan(clmoe_weights *weights, const clmoe_weights_des
     weights->latent_in = (clmoe__matrix){.groups = 1, .in_features = h, .out_features = l};
     weights->latent_out = (clmoe__matrix){.groups = 1, .in_features = l, .out_features = h};
     const planned all[] = {
-        {&weights->experts.up, &weights->experts.up_choice, &experts->gate, &experts->up, "experts.up", 1},
-        {&weights->experts.down, &weights->experts.down_choice, &absent, &experts->down, "experts.down", 1},
-        {&weights->shared.up, &weights->shared.up_choice, &shared->gate, &shared->up, "shared.up", 0},
-        {&weights->shared.down, &weights->shared.down_choice, &absent, &shared->down, "shared.down", 0},
-        {&weights->latent_in, &weights->latent_in_choice, &absent, &desc->latent_in, "latent_in", 0},
-        {&weights->latent_out, &weights->latent_out_choice, &absent, &desc->latent_out, "latent_out", 0},
+        {&weights->experts.up, &weights->experts.up_choice, &experts->gate, &experts->up, "experts.up", 1, experts->gate_up},
+        {&weights->experts.down, &weights->experts.down_choice, &absent, &experts->down, "experts.down", 1, 0},
+        {&weights->shared.up, &weights->shared.up_choice, &shared->gate, &shared->up, "shared.up", 0, shared->gate_up},
+        {&weights->shared.down, &weights->shared.down_choice, &absent, &shared->down, "shared.down", 0, 0},
+        {&weights->latent_in, &weights->latent_in_choice, &absent, &desc->latent_in, "latent_in", 0, 0},
+        {&weights->latent_out, &weights->latent_out_choice, &absent, &desc->latent_out, "latent_out", 0, 0},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         const int is_first = i == 0;

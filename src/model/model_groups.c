@@ -19,14 +19,16 @@
 static int module_of(const char *pattern, char module[CLMOE__NAME_ROOM]) {
     static const char end[] = "weight";
     const size_t length = pattern != NULL ? strlen(pattern) : 0;
-    if (length <= sizeof end || length >= CLMOE__NAME_ROOM || strcmp(pattern + length - (sizeof end - 1), end) != 0) return 0;
+    if (length <= sizeof end || length >= CLMOE__NAME_ROOM || strcmp(pattern + length - (sizeof end - 1), end) != 0)
+        return 0;
     (void)snprintf(module, CLMOE__NAME_ROOM, "%.*s", (int)(length - (sizeof end - 1)), pattern);
     return 1;
 }
 
 int clmoe__groups_there(const clmoe__builder *b, const clmoe__form *form, const char *pattern) {
     char module[CLMOE__NAME_ROOM];
-    if (form->storage != CLMOE__ONE_EACH || !module_of(pattern, module) || clmoe__build_find(b, pattern, "") != NULL) return 0;
+    if (form->storage != CLMOE__ONE_EACH || !module_of(pattern, module) || clmoe__build_find(b, pattern, "") != NULL)
+        return 0;
     for (size_t i = 0; clmoe__method_at(i) != NULL; i++)
         if (clmoe__build_find(b, module, clmoe__method_at(i)->codes) != NULL) return 1;
     return 0;
@@ -43,7 +45,8 @@ typedef struct job {
 } job;
 
 static clmoe_status wrong_tensor(const job *j, const clmoe__file_tensor *t, const char *what) {
-    return clmoe__fail(j->b->error, CLMOE_UNSUPPORTED, t->name, "%s: tensor %.150s %s", clmoe__path_end(t->file), t->name, what);
+    return clmoe__fail(j->b->error, CLMOE_UNSUPPORTED, t->name, "%s: tensor %.150s %s", clmoe__path_end(t->file),
+                       t->name, what);
 }
 
 /* Bits and groups of a module from the shapes of the first expert's tensors. */
@@ -71,17 +74,18 @@ static clmoe_status choose_format(job *j) {
     while (place > 0 && (size % (32u << place) != 0 || m->columns % (32u << place) != 0)) place--;
     clmoe__tensor_name(name, j->b->prefix, j->module, j->scheme.method->codes, j->b->layer, 0);
     if (m->columns % 32 != 0)
-        return clmoe__fail(j->b->error, CLMOE_UNSUPPORTED, name, "%s: tensor %.150s has rows of %llu, expected a multiple of 32",
-                           clmoe__path_end(clmoe__checkpoint_path(j->b->model->checkpoint)), name,
-                           (unsigned long long)m->columns);
+        return clmoe__fail(
+            j->b->error, CLMOE_UNSUPPORTED, name, "%s: tensor %.150s has rows of %llu, expected a multiple of 32",
+            clmoe__path_end(clmoe__checkpoint_path(j->b->model->checkpoint)), name, (unsigned long long)m->columns);
     j->groups = clmoe__div_up(m->columns, size);
     j->word_codes = 32 / j->scheme.bits;
     m->tensor->format = (j->scheme.bits == 4 ? (uint32_t)CLMOE_U4_G32 : (uint32_t)CLMOE_U8_G32) + place;
     const int shares = m->rows % j->word_codes != 0 && j->scheme.method->order != CLMOE_CODES_ROWS;
     if (!shares) return CLMOE_OK;
-    return clmoe__fail(j->b->error, CLMOE_UNSUPPORTED, name, "%s: tensor %.150s has %llu columns, expected a multiple of %llu",
-                       clmoe__path_end(clmoe__checkpoint_path(j->b->model->checkpoint)), name, (unsigned long long)m->rows,
-                       (unsigned long long)j->word_codes);
+    return clmoe__fail(j->b->error, CLMOE_UNSUPPORTED, name,
+                       "%s: tensor %.150s has %llu columns, expected a multiple of %llu",
+                       clmoe__path_end(clmoe__checkpoint_path(j->b->model->checkpoint)), name,
+                       (unsigned long long)m->rows, (unsigned long long)j->word_codes);
 }
 
 /* Group number i / group_size for every k, which says nothing new; anything else is another order of k. */
@@ -92,7 +96,8 @@ static clmoe_status check_order(const job *j, const clmoe__file_tensor *t) {
         int32_t group;
         memcpy(&group, t->data + 4 * k, sizeof group);
         if (group == (int32_t)(k / size)) continue;
-        (void)snprintf(what, sizeof what, "is %d at [%llu], expected %llu: groups that are not neighbours (desc_act) are not supported",
+        (void)snprintf(what, sizeof what,
+                       "is %d at [%llu], expected %llu: groups that are not neighbours (desc_act) are not supported",
                        (int)group, (unsigned long long)k, (unsigned long long)(k / size));
         return wrong_tensor(j, t, what);
     }
@@ -122,15 +127,16 @@ static clmoe_status take_shape(const job *j, uint32_t e) {
     TRY(clmoe__build_get(j->b, j->module, end, e, &expected, &found));
     memcpy(shape, found->data, sizeof shape);
     if (shape[0] == (int64_t)j->m->rows && shape[1] == (int64_t)j->m->columns) return CLMOE_OK;
-    (void)snprintf(what, sizeof what, "says [%lld, %lld], expected [%llu, %llu]", (long long)shape[0], (long long)shape[1],
-                   (unsigned long long)j->m->rows, (unsigned long long)j->m->columns);
-    return clmoe__fail(j->b->error, CLMOE_INVALID_FILE, found->name, "%s: tensor %.150s %s", clmoe__path_end(found->file),
-                       found->name, what);
+    (void)snprintf(what, sizeof what, "says [%lld, %lld], expected [%llu, %llu]", (long long)shape[0],
+                   (long long)shape[1], (unsigned long long)j->m->rows, (unsigned long long)j->m->columns);
+    return clmoe__fail(j->b->error, CLMOE_INVALID_FILE, found->name, "%s: tensor %.150s %s",
+                       clmoe__path_end(found->file), found->name, what);
 }
 
 /* Are all zero points in the middle? Then there is no need of them. */
 static int all_in_the_middle(const job *j, const clmoe__file_tensor *t) {
-    const uint32_t middle = j->scheme.bits == 4 ? 0x88888888u : 0x80808080u, ones = j->scheme.bits == 4 ? 0x11111111u : 0x01010101u;
+    const uint32_t middle = j->scheme.bits == 4 ? 0x88888888u : 0x80808080u,
+                   ones = j->scheme.bits == 4 ? 0x11111111u : 0x01010101u;
     const uint32_t wanted = j->scheme.zeros_less_1 ? middle - ones : middle;
     for (uint64_t i = 0; i < t->bytes; i += sizeof wanted)
         if (memcmp(t->data + i, &wanted, sizeof wanted) != 0) return 0;
@@ -147,8 +153,9 @@ static clmoe_status check_scales(const job *j, const clmoe__file_tensor *t) {
         memcpy((unsigned char *)&bits + (4 - size), t->data + i, size); /* a bf16 is the upper half of an f32 */
         memcpy(&value, &bits, sizeof value);
         if (value > -65520.0f && value < 65520.0f) continue;
-        return clmoe__fail(j->b->error, CLMOE_INVALID_FILE, t->name, "%s: tensor %.150s has a scale of %g, expected less than 65520",
-                           clmoe__path_end(t->file), t->name, (double)value);
+        return clmoe__fail(j->b->error, CLMOE_INVALID_FILE, t->name,
+                           "%s: tensor %.150s has a scale of %g, expected less than 65520", clmoe__path_end(t->file),
+                           t->name, (double)value);
     }
     return CLMOE_OK;
 }
@@ -158,13 +165,13 @@ enum { CODES, SCALES, ZEROS, PARTS };
 /* What expert e's tensors must be. */
 static void expect(const job *j, clmoe__expected expected[PARTS]) {
     const uint64_t n = j->m->rows, k = j->m->columns, w = j->word_codes, g = j->groups;
-    const clmoe__expected gptq[PARTS] = {{CLMOE__WORDS, 2, {k / w, n}, 0}, {CLMOE__PLAIN_FORMATS, 2, {g, n}, 0},
-                                         {CLMOE__WORDS, 2, {g, n / w}, 0}};
-    const clmoe__expected rows[PARTS] = {{CLMOE__WORDS, 2, {n, k / w}, 0}, {CLMOE__PLAIN_FORMATS, 2, {n, g}, 0},
+    const clmoe__expected gptq[PARTS] = {
+        {CLMOE__WORDS, 2, {k / w, n}, 0}, {CLMOE__PLAIN_FORMATS, 2, {g, n}, 0}, {CLMOE__WORDS, 2, {g, n / w}, 0}};
+    const clmoe__expected rows[PARTS] = {{CLMOE__WORDS, 2, {n, k / w}, 0},
+                                         {CLMOE__PLAIN_FORMATS, 2, {n, g}, 0},
                                          {CLMOE__WORDS, 2, {clmoe__div_up(n, w), g}, 0}};
     memcpy(expected, j->scheme.method->order == CLMOE_CODES_ROWS ? rows : gptq, sizeof gptq);
-    if (j->scheme.method->order == CLMOE_CODES_AWQ)
-        expected[CODES] = (clmoe__expected){CLMOE__WORDS, 2, {k, n / w}, 0};
+    if (j->scheme.method->order == CLMOE_CODES_AWQ) expected[CODES] = (clmoe__expected){CLMOE__WORDS, 2, {k, n / w}, 0};
 }
 
 /* The tensors of expert e, checked. */

@@ -10,7 +10,8 @@
 static const clmoe__method methods[] = {
     {"gptq", "qweight", "scales", "qzeros", "g_idx", NULL, CLMOE_CODES_GPTQ},
     {"awq", "qweight", "scales", "qzeros", NULL, NULL, CLMOE_CODES_AWQ},
-    {"compressed-tensors", "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", "weight_shape", CLMOE_CODES_ROWS},
+    {"compressed-tensors", "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", "weight_shape",
+     CLMOE_CODES_ROWS},
 };
 #define METHODS (sizeof methods / sizeof *methods)
 
@@ -27,21 +28,24 @@ static const char *config_key(const clmoe__builder *b, const char *name, char fu
 
 static clmoe_status unsupported(const clmoe__builder *b, const char *key, const char *expected) {
     char words[80];
-    return clmoe__fail(b->error, CLMOE_UNSUPPORTED, key, "%s: %s is %s, expected %s", clmoe__path_end(b->model->config.path), key,
+    return clmoe__fail(b->error, CLMOE_UNSUPPORTED, key, "%s: %s is %s, expected %s",
+                       clmoe__path_end(b->model->config.path), key,
                        clmoe__json_words(clmoe__json_get(b->model->config.root, key), words, sizeof words), expected);
 }
 
 /* A word that must be one of the two, where it is there. Case is ignored. */
-static clmoe_status word(const clmoe__builder *b, const char *name, const char *first, const char *second, int *is_second) {
+static clmoe_status word(const clmoe__builder *b, const char *name, const char *first, const char *second,
+                         int *is_second) {
     char key[CLMOE__NAME_ROOM], expected[CLMOE__NAME_ROOM], lower[16] = "";
     const char *value = first;
-    TRY(clmoe__json_string(b->model->config.root, config_key(b, name, key), b->model->config.path, &value, NULL, b->error));
+    TRY(clmoe__json_string(b->model->config.root, config_key(b, name, key), b->model->config.path, &value, NULL,
+                           b->error));
     for (size_t i = 0; i + 1 < sizeof lower && value[i] != '\0'; i++)
         lower[i] = (char)(value[i] >= 'A' && value[i] <= 'Z' ? value[i] - 'A' + 'a' : value[i]);
     *is_second = second != NULL && strcmp(lower, second) == 0;
     if (*is_second || strcmp(lower, first) == 0) return CLMOE_OK;
-    (void)snprintf(expected, sizeof expected, "\"%s\"%s%s%s", first, second != NULL ? " or \"" : "", second != NULL ? second : "",
-                   second != NULL ? "\"" : "");
+    (void)snprintf(expected, sizeof expected, "\"%s\"%s%s%s", first, second != NULL ? " or \"" : "",
+                   second != NULL ? second : "", second != NULL ? "\"" : "");
     return unsupported(b, key, expected);
 }
 
@@ -93,8 +97,8 @@ static clmoe_status read_awq(const clmoe__builder *b, clmoe__scheme *s) {
     int has_zeros = 1, unused;
     TRY(take_bits(b, either(b, "bits", "w_bit", key), &s->bits));
     TRY(take_group_size(b, either(b, "group_size", "q_group_size", key), &s->group_size));
-    TRY(clmoe__json_bool(b->model->config.root, config_key(b, "zero_point", key), b->model->config.path, &has_zeros, NULL,
-                         b->error));
+    TRY(clmoe__json_bool(b->model->config.root, config_key(b, "zero_point", key), b->model->config.path, &has_zeros,
+                         NULL, b->error));
     if (!has_zeros) return unsupported(b, key, "true");
     s->has_zeros = 1;
     return word(b, "version", "gemm", NULL, &unused);
@@ -113,7 +117,8 @@ static clmoe_status read_compressed(const clmoe__builder *b, clmoe__scheme *s) {
     const char *only = json_object_iter_key(json_object_iter((json_t *)all));
     if (strpbrk(only, ".") != NULL || strlen(only) > 64)
         return clmoe__json_wrong(all, key, path, "groups with names like group_0", b->error);
-#define WEIGHTS(field) ((void)snprintf(name, sizeof name, "config_groups.%s.weights." field, only), config_key(b, name, key))
+#define WEIGHTS(field) \
+    ((void)snprintf(name, sizeof name, "config_groups.%s.weights." field, only), config_key(b, name, key))
     TRY(clmoe__json_string(root, WEIGHTS("type"), path, &type, NULL, b->error));
     if (strcmp(type, "int") != 0) return unsupported(b, key, "\"int\"");
     TRY(take_bits(b, WEIGHTS("num_bits"), &s->bits));
@@ -131,12 +136,13 @@ static clmoe_status read_compressed(const clmoe__builder *b, clmoe__scheme *s) {
 }
 
 clmoe_status clmoe__scheme_read(const clmoe__builder *b, clmoe__scheme *s) {
-    static clmoe_status (*const readers[METHODS])(const clmoe__builder *b, clmoe__scheme *s) = {read_gptq, read_awq, read_compressed};
+    static clmoe_status (*const readers[METHODS])(const clmoe__builder *b, clmoe__scheme *s) = {read_gptq, read_awq,
+                                                                                                read_compressed};
     char key[CLMOE__NAME_ROOM];
     const char *name = NULL;
     *s = (clmoe__scheme){.method = NULL};
-    TRY(clmoe__json_string(b->model->config.root, config_key(b, "quant_method", key), b->model->config.path, &name, NULL,
-                           b->error));
+    TRY(clmoe__json_string(b->model->config.root, config_key(b, "quant_method", key), b->model->config.path, &name,
+                           NULL, b->error));
     if (name == NULL)
         return clmoe__json_missing(key, b->model->config.path, "\"gptq\", \"awq\" or \"compressed-tensors\"", b->error);
     for (size_t i = 0; i < METHODS; i++) {

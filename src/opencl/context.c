@@ -135,6 +135,7 @@ static clmoe_status open_context(clmoe_context *context, const clmoe_context_des
     TRY(open_device(context, desc, error));
     TRY(open_opencl(context, desc, error));
     TRY(clmoe__cache_open(context, desc, error));
+    TRY(clmoe__tuning_part.open(context, desc, error));
     return clmoe__pool_create(context, error);
 }
 
@@ -145,6 +146,7 @@ static void close_context(clmoe_context *context) {
     clmoe__private_queues_destroy(context);
     clmoe__programs_destroy(context);
     clmoe__cache_close(context);
+    clmoe__tuning_part.close(context);
     if (context->pool != NULL) clmoe__pool_destroy(context);
     if (context->opencl != NULL) (void)context->cl.clReleaseContext(context->opencl);
     if (context->device.id != NULL) (void)context->cl.clReleaseDevice(context->device.id);

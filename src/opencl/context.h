@@ -11,6 +11,7 @@ struct clmoe__program;
 struct clmoe__pool;
 struct clmoe__cache;
 struct clmoe__private_queue;
+struct clmoe__tuning;
 
 struct clmoe_context {
     clmoe__counter references;
@@ -28,12 +29,22 @@ struct clmoe_context {
     void (*free_verdicts)(void *verdicts);
     /* Set with verdicts, may be NULL: writes its lines of clmoe_context_describe as snprintf does, and returns the length. */
     size_t (*describe_verdicts)(const clmoe_context *context, char *text, size_t capacity);
+    struct clmoe__tuning *tuning; /* src/layer's: rows of numbers in place of shipped ones */
     char *kernel_dir; /* NULL: embedded kernels */
     char *disable;    /* "a,b": CLMOE_DISABLE and the description's, joined; never NULL */
     char *prefer;     /* the same of CLMOE_PREFER */
     void (*log)(void *user, const char *line);
     void *log_user;
 };
+
+/* What a floor above adds to every context: src/layer/tuning.c does. */
+typedef struct clmoe__context_part {
+    clmoe_status (*open)(clmoe_context *context, const clmoe_context_desc *desc, clmoe_error *error);
+    void (*close)(clmoe_context *context); /* also of a part that was opened in part or not at all */
+    /* Its lines of clmoe_context_describe, written as snprintf does; the length. */
+    size_t (*describe)(const clmoe_context *context, char *text, size_t capacity);
+} clmoe__context_part;
+extern const clmoe__context_part clmoe__tuning_part;
 
 void clmoe__context_retain(clmoe_context *context);
 void clmoe__context_release(clmoe_context *context);

@@ -55,6 +55,8 @@ clmoe_status clmoe_context_describe(const clmoe_context *context, char *text, si
     if (context->disable[0] != '\0') line(&d, "disabled: %s\n", context->disable);
     const size_t left = d.length < capacity ? capacity - d.length : 0;
     d.length += clmoe__cache_describe(context, left > 0 ? text + d.length : NULL, left);
+    const size_t rest = d.length < capacity ? capacity - d.length : 0;
+    d.length += clmoe__tuning_part.describe(context, rest > 0 ? text + d.length : NULL, rest);
     if (context->describe_verdicts != NULL) {
         const size_t room = d.length < capacity ? capacity - d.length : 0;
         d.length += context->describe_verdicts(context, room > 0 ? text + d.length : NULL, room);

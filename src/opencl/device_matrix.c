@@ -1,5 +1,5 @@
-/* Matrix units: NVIDIA says its compute capability, AMD's drivers name the architecture, Intel has an extension. What a device
- * says only decides which kernels are tried. Calls clGetDeviceInfo through the table. */
+/* Matrix units: NVIDIA says its compute capability, AMD's drivers name the architecture, Intel has an extension. What a
+ * device says only decides which kernels are tried. Calls clGetDeviceInfo through the table. */
 #include "device_matrix.h"
 
 #include <stdio.h>
@@ -26,9 +26,8 @@ static void amd(clmoe__device *d) {
     static const struct {
         const char *architecture;
         int unit;
-    } rows[] = {{"gfx90a", CLMOE__MATRIX_MFMA},   {"gfx94", CLMOE__MATRIX_MFMA},    {"gfx950", CLMOE__MATRIX_MFMA},
-                {"gfx110", CLMOE__MATRIX_WMMA},   {"gfx115", CLMOE__MATRIX_WMMA},
-                {"gfx120", CLMOE__MATRIX_WMMA12}};
+    } rows[] = {{"gfx90a", CLMOE__MATRIX_MFMA}, {"gfx94", CLMOE__MATRIX_MFMA},  {"gfx950", CLMOE__MATRIX_MFMA},
+                {"gfx110", CLMOE__MATRIX_WMMA}, {"gfx115", CLMOE__MATRIX_WMMA}, {"gfx120", CLMOE__MATRIX_WMMA12}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strncmp(d->name, rows[i].architecture, strlen(rows[i].architecture)) == 0)
             d->matrix_units |= 1u << rows[i].unit;

@@ -71,9 +71,17 @@ void clmoe__os_writer_give_up(clmoe__file_writer *writer); /* NULL: nothing */
  * checksum and can be made again. */
 const char *clmoe__os_writer_replace(clmoe__file_writer *writer);
 
+/* One holder at a time, among threads and processes: waits until it has the lock that a file of this name stands for, which is
+ * made and stays. Ends with its process at the latest. What is wrong, in words as above. */
+typedef struct clmoe__file_lock clmoe__file_lock;
+const char *clmoe__os_lock_file(const char *path, clmoe__file_lock **lock);
+void clmoe__os_unlock_file(clmoe__file_lock *lock);
+
 /* Where this user's programs keep what can be made again: $XDG_CACHE_HOME/clmoe or ~/.cache/clmoe, on Windows below
  * LOCALAPPDATA. 0 if there is no such place. The folder need not exist. */
 int clmoe__os_cache_folder(char *path, size_t capacity);
+/* Where this user's programs keep settings: $XDG_CONFIG_HOME/clmoe or ~/.config/clmoe, on Windows below APPDATA. Likewise. */
+int clmoe__os_config_folder(char *path, size_t capacity);
 /* Makes a folder, readable by its owner only, and those above it that are missing. What is wrong, in words as above. */
 const char *clmoe__os_make_folders(const char *path);
 /* Size of a file, and when it was last written or touched, in nanoseconds of the clock below. 0 if it is no file. */

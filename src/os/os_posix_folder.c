@@ -24,14 +24,22 @@
 #endif
 
 /* The XDG base directory specification: relative paths are to be ignored. */
-int clmoe__os_cache_folder(char *path, size_t capacity) {
-    const char *const xdg = clmoe__os_env("XDG_CACHE_HOME"), *const home = clmoe__os_env("HOME");
+static int user_folder(const char *variable, const char *below_home, char *path, size_t capacity) {
+    const char *const xdg = clmoe__os_env(variable), *const home = clmoe__os_env("HOME");
     int length = -1;
     if (xdg != NULL && xdg[0] == '/')
         length = snprintf(path, capacity, "%s/clmoe", xdg);
     else if (home != NULL && home[0] == '/')
-        length = snprintf(path, capacity, "%s/.cache/clmoe", home);
+        length = snprintf(path, capacity, "%s/%s/clmoe", home, below_home);
     return length > 0 && (size_t)length < capacity;
+}
+
+int clmoe__os_cache_folder(char *path, size_t capacity) {
+    return user_folder("XDG_CACHE_HOME", ".cache", path, capacity);
+}
+
+int clmoe__os_config_folder(char *path, size_t capacity) {
+    return user_folder("XDG_CONFIG_HOME", ".config", path, capacity);
 }
 
 /* One folder; that it is there already is no fault. */

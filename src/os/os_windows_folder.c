@@ -15,6 +15,12 @@ int clmoe__os_cache_folder(char *path, size_t capacity) {
     return length > 0 && (size_t)length < capacity;
 }
 
+int clmoe__os_config_folder(char *path, size_t capacity) {
+    const char *const roaming = clmoe__os_env("APPDATA");
+    const int length = roaming != NULL ? snprintf(path, capacity, "%s\\clmoe", roaming) : -1;
+    return length > 0 && (size_t)length < capacity;
+}
+
 static const char *make_folder(const char *path) {
     if (CreateDirectoryA(path, NULL) || clmoe__os_is_folder(path)) return NULL;
     switch (GetLastError()) {

@@ -1,8 +1,6 @@
 /* The grouped GEMM's variants and what devices make of them. Adding a chip is a row here. */
 #include "gemm_variants.h"
 
-#include "matrix_shapes.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -42,15 +40,6 @@ static const clmoe__gemm_variant variants[] = {
     {"emulated/dpas8", CLMOE__MACRO_MATRIX, BF16, 0, 0, 11, 16, 32, 0, CLMOE__ANY_DEVICE},
 };
 
-/* Rows a register tile holds beside its two panel vectors: 2 * rows + 3 vector registers are in use. */
-static const struct {
-    uint32_t lanes;
-    int registers_32; /* the device has 32 vector registers of this width */
-    uint32_t tile_rows;
-} tiles[] = {{16, 1, 14}, {8, 0, 6}, {4, 1, 14}, {4, 0, 6}};
-
-#define INT8_TILE_ROWS 32 /* sums of a tile are in memory (block_int8.clh): more rows share a decoded run */
-
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i) {
     return i < sizeof variants / sizeof variants[0] ? &variants[i] : NULL;
 }
@@ -61,25 +50,6 @@ uint32_t clmoe__panel_lanes(const clmoe_context *context) {
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         wants_matrix |= variants[i].macro == CLMOE__MACRO_MATRIX && clmoe__gemm_preferred(context, &variants[i]);
     return context->device.is_cpu && !wants_matrix ? context->device.vector_width : 16;
-}
-
-/* x86 has 16 registers below AVX-512; ARM's SIMD has 32. */
-static int has_32_registers(const clmoe__device *device, uint32_t lanes) {
-    if (lanes == 16) return 1;
-#if defined(__aarch64__) || defined(_M_ARM64)
-    return device->is_this_host;
-#else
-    (void)device;
-    return 0;
-#endif
-}
-
-static uint32_t cpu_tile_rows(const clmoe__device *device, uint32_t lanes, uint32_t arithmetic) {
-    if (arithmetic == CLMOE_ARITHMETIC_INT8) return INT8_TILE_ROWS;
-    for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++)
-        if (tiles[i].lanes == lanes && tiles[i].registers_32 <= has_32_registers(device, lanes))
-            return tiles[i].tile_rows;
-    return 6;
 }
 
 int clmoe__prefetch_kind(const clmoe__device *device) {
@@ -130,6 +100,27 @@ static const char *missing(const clmoe__device *device, const clmoe__gemm_varian
     return NULL;
 }
 
+/* The shipped row of this macro-kernel. NULL, or why the device has no room for it. */
+static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__device *device, uint32_t lanes, int is_block,
+                              uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity) {
+    if (variant->macro == CLMOE__MACRO_CPU) {
+        const clmoe__cpu_shape *shape = clmoe__cpu_shape_for(device, lanes, arithmetic, is_block);
+        choice->cpu = shape->tile;
+        choice->tile_rows = shape->tile_rows;
+    } else if (variant->macro == CLMOE__MACRO_GPU) {
+        const clmoe__gpu_shape *shape = clmoe__gpu_shape_for(device, lanes, arithmetic, reason, capacity);
+        if (shape == NULL) return reason;
+        choice->shape = *shape;
+        choice->tile_rows = shape->tile.rows;
+    } else {
+        const clmoe__matrix_shape *shape = clmoe__matrix_shape_at(variant->micro);
+        if (!clmoe__matrix_shape_fits(shape, device, reason, capacity)) return reason;
+        choice->matrix = *shape;
+        choice->tile_rows = shape->tile_rows;
+    }
+    return NULL;
+}
+
 const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, int is_block,
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity) {
     const clmoe__device *device = &context->device;
@@ -153,24 +144,10 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
                  (unsigned long long)device->local_bytes);
         return reason;
     }
-    if (variant->macro == CLMOE__MACRO_MATRIX &&
-        device->local_bytes < clmoe__matrix_local_bytes(clmoe__matrix_shape_at(variant->micro))) {
-        snprintf(reason, capacity, "needs %u bytes of local memory, the device has %llu",
-                 clmoe__matrix_local_bytes(clmoe__matrix_shape_at(variant->micro)),
-                 (unsigned long long)device->local_bytes);
-        return reason;
-    }
-    if (variant->macro == CLMOE__MACRO_GPU) {
-        const clmoe__gpu_shape *shape = clmoe__gpu_shape_for(device, lanes, arithmetic, reason, capacity);
-        if (shape == NULL) return reason;
-        choice->shape = *shape;
-    }
+    const char *too_small = take_shape(variant, device, lanes, is_block, arithmetic, choice, reason, capacity);
+    if (too_small != NULL) return too_small;
     choice->variant = variant;
     choice->lanes = lanes;
-    choice->tile_rows = variant->macro == CLMOE__MACRO_CPU ? cpu_tile_rows(device, lanes, arithmetic)
-                                                           : choice->shape.tile.rows;
-    if (variant->macro == CLMOE__MACRO_MATRIX)
-        choice->tile_rows = clmoe__matrix_shape_at(variant->micro)->tile_rows;
     choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
     choice->nibble_table = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
     return NULL;

@@ -3,7 +3,9 @@
 #ifndef CLMOE_SELECT_GEMM_VARIANTS_H
 #define CLMOE_SELECT_GEMM_VARIANTS_H
 
+#include "cpu_tiles.h"
 #include "gpu_tiles.h"
+#include "matrix_shapes.h"
 #include "opencl/context.h"
 
 typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU, CLMOE__MACRO_MATRIX } clmoe__macro;
@@ -42,7 +44,9 @@ typedef struct clmoe__gemm_choice {
     uint32_t tile_rows; /* TILE_ROWS */
     int prefetch;       /* PREFETCH of micro/prefetch.clh */
     int nibble_table;   /* NIBBLE_TABLE of block.clh */
-    clmoe__gpu_shape shape; /* gpu macro-kernel */
+    clmoe__cpu_tile cpu;        /* cpu macro-kernel */
+    clmoe__gpu_shape shape;     /* gpu macro-kernel */
+    clmoe__matrix_shape matrix; /* matrix macro-kernel */
 } clmoe__gemm_choice;
 
 /* The i-th variant in order of preference, NULL past the last. */

@@ -1,7 +1,7 @@
-/* The table of shapes. Calls nothing. */
+/* The table of shapes, and whether a device has room for one. */
 #include "matrix_shapes.h"
 
-#include <stddef.h>
+#include <stdio.h>
 
 /* matrix, emulated, lanes, tile rows, warps down and across, panels each, k of a run, stages, scratch words, options.
  *
@@ -36,4 +36,34 @@ uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape) { return shape->
 uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape) {
     const uint32_t operands = shape->stages * shape->k_run * (shape->tile_rows + 32 * clmoe__matrix_panels(shape));
     return 2 * operands + 4 * shape->scratch_words * clmoe__matrix_group(shape);
+}
+
+/* What the #errors of cl/matrix_tile.clh and the loops of gemm_matrix.cl ask for. */
+static const char *inconsistent(const clmoe__matrix_shape *s) {
+    if (s->tile_rows == 0 || s->tile_rows > 256 || s->tile_rows % 16 != 0) return "tile_rows must be a multiple of 16 up to 256";
+    if (s->warps_down == 0 || s->warps_down > 8) return "warps_down must be 1 to 8";
+    if (s->warps_across == 0 || s->warps_across > 8) return "warps_across must be 1 to 8";
+    if (s->panels_each == 0 || s->panels_each > 4) return "panels_each must be 1 to 4";
+    if (s->k_run != 16 && s->k_run != 32 && s->k_run != 64) return "k_run must be 16, 32 or 64";
+    if (s->stages < 2 || s->stages > 8) return "stages must be 2 to 8";
+    return NULL;
+}
+
+int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason, size_t capacity) {
+    const char *wrong = inconsistent(shape);
+    if (wrong != NULL) {
+        snprintf(reason, capacity, "tile: %s", wrong);
+        return 0;
+    }
+    if (clmoe__matrix_group(shape) > device->max_work_group_size) {
+        snprintf(reason, capacity, "needs work-groups of %u, the device allows %u", clmoe__matrix_group(shape),
+                 device->max_work_group_size);
+        return 0;
+    }
+    if (device->local_bytes < clmoe__matrix_local_bytes(shape)) {
+        snprintf(reason, capacity, "needs %u bytes of local memory, the device has %llu", clmoe__matrix_local_bytes(shape),
+                 (unsigned long long)device->local_bytes);
+        return 0;
+    }
+    return 1;
 }

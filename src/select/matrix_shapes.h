@@ -2,7 +2,7 @@
 #ifndef CLMOE_SELECT_MATRIX_SHAPES_H
 #define CLMOE_SELECT_MATRIX_SHAPES_H
 
-#include <stdint.h>
+#include "opencl/device.h"
 
 typedef struct clmoe__matrix_shape {
     uint32_t matrix, emulated; /* MATRIX and EMULATED of cl/micro/matrix.clh */
@@ -18,5 +18,7 @@ const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro);
 uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape);
 uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape);
 uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape);
+/* 1, or 0 and why the device cannot run it: its numbers do not go together, or it is too large. */
+int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason, size_t capacity);
 
 #endif

@@ -12,6 +12,7 @@ typedef struct verdict {
     char name[48];
     uint32_t format, arithmetic;
     char what[48]; /* both in words */
+    clmoe__gemm_choice choice; /* plain */
     int passed;
     int from_cache, is_unsaved;
     clmoe__key key; /* in the cache */
@@ -40,6 +41,14 @@ static size_t describe_all(const clmoe_context *context, char *text, size_t capa
     return length;
 }
 
+/* The bytes of a choice, without its pointers: they differ from process to process. */
+static void make_plain(const clmoe__gemm_choice *choice, clmoe__gemm_choice *plain) {
+    memcpy(plain, choice, sizeof *plain);
+    plain->variant = NULL;
+    plain->shape.name = NULL;
+    plain->matrix.options = NULL;
+}
+
 /* What the verdict depends on: packing and gathering take part, kernels and host code, so it is the whole library; the
  * limits in force; the choice, which may come from a tuner's file. */
 static void make_key(const clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
@@ -52,11 +61,10 @@ static void make_key(const clmoe_context *context, const clmoe__gemm_choice *cho
                                 device->local_bytes,
                                 device->max_alloc_bytes};
     clmoe__gemm_variant variant = *choice->variant;
-    clmoe__gemm_choice rest = *choice;
+    clmoe__gemm_choice rest;
     clmoe__sha256 hash;
-    variant.name = NULL; /* pointers differ from process to process */
-    rest.variant = NULL;
-    rest.shape.name = NULL;
+    make_plain(choice, &rest);
+    variant.name = NULL;
     clmoe__key_begin(context, CLMOE__ENTRY_VERDICT, &hash);
     clmoe__key_library(&hash);
     clmoe__key_text(&hash, choice->variant->name);
@@ -71,12 +79,13 @@ static int is_cached(const clmoe_context *context) {
     return context->kernel_dir == NULL && clmoe__cache_reads(context);
 }
 
-static clmoe_status add(clmoe_context *context, const verdict *from, const char *name, const char *what,
+static clmoe_status add(clmoe_context *context, const verdict *from, const clmoe__gemm_choice *choice, const char *what,
                         clmoe_error *error) {
     verdict *v = malloc(sizeof *v);
     if (v == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a self-test's verdict");
     *v = *from;
-    strncpy(v->name, name, sizeof v->name - 1);
+    make_plain(choice, &v->choice);
+    strncpy(v->name, choice->variant->name, sizeof v->name - 1);
     strncpy(v->what, what, sizeof v->what - 1);
     clmoe__mutex_lock(context->mutex);
     v->next = context->verdicts;
@@ -90,10 +99,14 @@ static clmoe_status add(clmoe_context *context, const verdict *from, const char 
 clmoe_status clmoe__verdict_get(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                 uint32_t arithmetic, const char *what, int *passed, clmoe_error *error) {
     const char *name = choice->variant->name;
+    clmoe__gemm_choice wanted;
+    make_plain(choice, &wanted);
     *passed = -1;
     clmoe__mutex_lock(context->mutex);
     for (const verdict *v = context->verdicts; v != NULL; v = v->next)
-        if (v->format == format && v->arithmetic == arithmetic && strcmp(v->name, name) == 0) *passed = v->passed;
+        if (v->format == format && v->arithmetic == arithmetic && strcmp(v->name, name) == 0 &&
+            memcmp(&v->choice, &wanted, sizeof wanted) == 0)
+            *passed = v->passed;
     clmoe__mutex_unlock(context->mutex);
     if (*passed >= 0 || !is_cached(context)) return CLMOE_OK;
     verdict earlier = {.format = format, .arithmetic = arithmetic, .from_cache = 1};
@@ -102,7 +115,7 @@ clmoe_status clmoe__verdict_get(clmoe_context *context, const clmoe__gemm_choice
     unsigned char *kept = clmoe__cache_get(context, CLMOE__ENTRY_VERDICT, &earlier.key, &bytes);
     if (kept != NULL && bytes == 1 && kept[0] <= 1) *passed = earlier.passed = kept[0];
     free(kept);
-    return *passed >= 0 ? add(context, &earlier, name, what, error) : CLMOE_OK;
+    return *passed >= 0 ? add(context, &earlier, choice, what, error) : CLMOE_OK;
 }
 
 /* The next verdict for the cache, from here on regarded as saved. 0: there is none. */
@@ -124,7 +137,7 @@ clmoe_status clmoe__verdict_put(clmoe_context *context, const clmoe__gemm_choice
     verdict v = {.format = format, .arithmetic = arithmetic, .passed = passed};
     v.is_unsaved = is_cached(context) && clmoe__cache_writes(context, CLMOE__ENTRY_VERDICT);
     if (v.is_unsaved) make_key(context, choice, format, arithmetic, &v.key);
-    TRY(add(context, &v, choice->variant->name, what, error));
+    TRY(add(context, &v, choice, what, error));
     while (passed && take_unsaved(context, &v)) {
         const unsigned char byte = (unsigned char)v.passed;
         clmoe__cache_put(context, CLMOE__ENTRY_VERDICT, &v.key, &byte, 1);

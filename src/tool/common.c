@@ -47,7 +47,7 @@ const char *format_name(uint32_t format) {
         [CLMOE_S4_G64] = "s4_g64",   [CLMOE_S4_G128] = "s4_g128", [CLMOE_S4_G256] = "s4_g256",
         [CLMOE_U8_G32] = "u8_g32",   [CLMOE_U8_G64] = "u8_g64",   [CLMOE_U8_G128] = "u8_g128",
         [CLMOE_U8_G256] = "u8_g256", [CLMOE_S8_G32] = "s8_g32",   [CLMOE_S8_G64] = "s8_g64",
-        [CLMOE_S8_G128] = "s8_g128", [CLMOE_S8_G256] = "s8_g256",
+        [CLMOE_S8_G128] = "s8_g128", [CLMOE_S8_G256] = "s8_g256", [CLMOE_F8_B128] = "f8_b128",
     };
     return format < COUNT_OF(names) && names[format] != NULL ? names[format] : "none";
 }

@@ -6,7 +6,7 @@
 #
 # Registers are those of a work-item (AMD: vector and accumulation registers); occupancy is waves a SIMD (AMD) or warps an SM
 # (NVIDIA, where the kernel fixes its work-group), "-" where it is not known. A compiler's complaint goes to stderr, with exit
-# status 1. CLANG, CLANG_SPIRV, PTXAS, OCLOC in the environment name other compilers than those of Debian 12.
+# status 1. LIBCLC in the environment: where libclc's .bc files are.
 set -u
 target=$1 source=$2
 options=$(cat "${source%.cl}.options")
@@ -14,7 +14,7 @@ file=$(basename "$source" .cl)
 file=${file#*-}.cl
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-libclc=${LIBCLC:-/usr/lib/clc}
+libclc=$LIBCLC
 strict="-x cl -Xclang -finclude-default-header -fgnu-keywords -nogpulib -O3 -Wno-unused-command-line-argument"
 
 failed() {
@@ -22,14 +22,14 @@ failed() {
     exit 1
 }
 
-clang() { "${CLANG:-clang-19}" "$@" >>"$work/log" 2>&1; }
+clang() { clang-19 "$@" >>"$work/log" 2>&1; }
 
 nvidia() {
     # shellcheck disable=SC2086 # lists
     clang --target=nvptx64-unknown-nvidiacl $strict $options -Xclang -target-cpu -Xclang "$target" \
         -Xclang -target-feature -Xclang "+ptx80" -Xclang -mlink-builtin-bitcode -Xclang "$libclc/nvptx64--nvidiacl.bc" \
         -S -o "$work/k.ptx" "$source" || failed
-    "${PTXAS:-ptxas}" "-arch=$target" -v "$work/k.ptx" -o "$work/k.cubin" >"$work/log" 2>&1 || failed
+    ptxas "-arch=$target" -v "$work/k.ptx" -o "$work/k.cubin" >"$work/log" 2>&1 || failed
     matrix=$(grep -cE '^[[:space:]]*(mma\.sync|wgmma\.mma)' "$work/k.ptx")
     # Each kernel's work-items, then what the assembler says of it.
     awk '/\.entry/ { kernel = $0; sub(/.*\.entry /, "", kernel); sub(/\(.*/, "", kernel) }
@@ -78,12 +78,12 @@ amd() {
 
 # The compiler does not say what a kernel takes.
 intel() {
-    "${OCLOC:-ocloc}" compile -q -file "$source" -device "$target" -options "$options" -out_dir "$work/out" >"$work/log" 2>&1 ||
+    ocloc compile -q -file "$source" -device "$target" -options "$options" -out_dir "$work/out" >"$work/log" 2>&1 ||
         failed
     matrix=0
     case $target in dg2*) platform=xehpg ;; pvc) platform=xehpc ;; *) platform= ;; esac
     if [ -n "$platform" ]; then
-        "${OCLOC:-ocloc}" disasm -file "$work"/out/*.bin -device "$target" -dump "$work/dump" >"$work/log" 2>&1 || failed
+        ocloc disasm -file "$work"/out/*.bin -device "$target" -dump "$work/dump" >"$work/log" 2>&1 || failed
         matrix=$(for heap in "$work"/dump/*KernelHeap.dat; do iga64 -d "-p=$platform" "$heap" 2>/dev/null; done | grep -c dpas)
     fi
     sed -n 's/^.*__kernel.*void \([a-z_0-9]*\)(.*$/\1/p; s/^void \([a-z_0-9]*\)(.*$/\1/p' "$source" | sort -u |
@@ -92,7 +92,7 @@ intel() {
 
 spirv() {
     # shellcheck disable=SC2086
-    "${CLANG_SPIRV:-clang-14}" --target=spir64-unknown-unknown -x cl -Xclang -finclude-default-header -fgnu89-inline -O2 \
+    clang-14 --target=spir64-unknown-unknown -x cl -Xclang -finclude-default-header -fgnu89-inline -O2 \
         -Xclang -disable-llvm-passes -emit-llvm $options -c -o "$work/k.bc" "$source" >"$work/log" 2>&1 || failed
     llvm-spirv-14 --spirv-max-version=1.2 "$work/k.bc" -o "$work/k.spv" >"$work/log" 2>&1 || failed
     spirv-val --target-env opencl2.2 "$work/k.spv" >"$work/log" 2>&1 || failed

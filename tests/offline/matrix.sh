@@ -1,15 +1,17 @@
 #!/bin/sh
-# matrix.sh KERNEL_ROWS FOLDER KEPT [core]: the compile matrix. Has KERNEL_ROWS write in FOLDER the programs that the library would
+# matrix.sh KERNEL_ROWS COMPILERS FOLDER KEPT [core]: the compile matrix, with the compilers cmake/compilers.sh put in COMPILERS. Has KERNEL_ROWS write in FOLDER the programs that the library would
 # build on each GPU it knows, compiles them for that GPU, and prints a table: for each kernel of each target the number of
 # programs, the most registers, local memory and spills, the least occupancy, the fewest matrix instructions. `core`: fewer formats.
 #
 # Exit status 1 where a program does not compile, where a matrix kernel has no matrix instruction, and where against the table in
 # KEPT a kernel spills more or has lost occupancy. The new table is FOLDER/matrix.tsv. 77: a compiler is missing.
 set -eu
-rows=$1 folder=$2 kept=$3 which=${4-}
+rows=$1 compilers=$2 folder=$3 kept=$4 which=${5-}
 here=$(cd "$(dirname "$0")" && pwd)
+PATH=$compilers/bin:$PATH LIBCLC=$compilers/usr/lib/clc
+export PATH LIBCLC
 
-for tool in clang-19 clang-14 llvm-spirv-14 spirv-val ocloc iga64 "${PTXAS:-ptxas}"; do
+for tool in clang-19 clang-14 llvm-spirv-14 spirv-val ocloc iga64 ptxas; do
     command -v "$tool" >/dev/null || { echo "compile matrix: there is no $tool; sh cmake/setup.sh matrix installs it"; exit 77; }
 done
 rm -rf "$folder"
