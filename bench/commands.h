@@ -2,7 +2,7 @@
 #ifndef CLMOE_BENCH_COMMANDS_H
 #define CLMOE_BENCH_COMMANDS_H
 
-#include "args.h"
+#include "common/args.h"
 
 int layer_command(const tool_args *args);
 int scaling_command(const tool_args *args);
@@ -28,5 +28,7 @@ int memory_command(const tool_args *args);
 int memory_args(int argc, char **argv, tool_args *args);
 int prebuild_command(const tool_args *args);
 int prebuild_args(int argc, char **argv, tool_args *args);
+int tune_command(const tool_args *args); /* 1 also where a setting computed something else */
+int tune_args(int argc, char **argv, tool_args *args);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "commands.h"
+#include "common/tool.h"
 #include "pin_pocl.h"
-#include "tool.h"
 
 static int roofline_args(int argc, char **argv, tool_args *args) {
     return common_args(argc, argv, "Measures what a device can do at most: multiply-adds and bytes read a second.\v"
@@ -41,6 +41,7 @@ static const struct {
     {"cost", "days, device-hours and price of tokens, from the speed of a layer", cost_args, cost_command},
     {"memory", "what layers take of the device's memory, predicted and measured", memory_args, memory_command},
     {"prebuild", "compile what layers need into one file that programs start from", prebuild_args, prebuild_command},
+    {"tune", "look for faster tile sizes, prove them, keep them for this device", tune_args, tune_command},
     {"devices", "list devices, what they can do, and the kernel variant chosen for each stage", devices_args,
      devices_command},
 };

@@ -1,5 +1,5 @@
 /* Dispatch: groups the used slots of index[T, slots] by expert with a stable counting sort, and writes the plan that
- * <clmoe/clmoe_stages.h> describes. Integer work only, no atomics: equal input gives an equal plan, bit by bit.
+ * <clmoe/clmoe_stages.h> describes. Integer work only, and no atomics but such as give the same in any order: equal input gives an equal plan, bit by bit.
  *
  * The used slots (valid tokens times slots) are cut into `chunks` nearly equal pieces. scratch is [chunks + 1][stride]:
  *
@@ -9,31 +9,31 @@
  *   dispatch_scatter  group c: gives each of its slots the next place of its class, in slot order
  *   dispatch_all      one group does all three, for chunks = 1
  *
- * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a time
- * and find each slot's rank among those of its class by comparing with the others.
+ * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a time,
+ * set a bit each in a mask of their class, and find their rank there by counting the bits before their own.
  */
 #include "dispatch.clh"
 
 __kernel void dispatch_count(DISPATCH_ARGUMENTS) {
-    __local uint shared[3 * ITEMS];
+    __local uint shared[SHARED];
     DISPATCH_JOB(d);
     count_chunk(&d, (uint)get_group_id(0), shared);
 }
 
 __kernel void dispatch_scan(DISPATCH_ARGUMENTS) {
-    __local uint shared[3 * ITEMS];
+    __local uint shared[SHARED];
     DISPATCH_JOB(d);
     scan(&d, shared);
 }
 
 __kernel void dispatch_scatter(DISPATCH_ARGUMENTS) {
-    __local uint shared[3 * ITEMS];
+    __local uint shared[SHARED];
     DISPATCH_JOB(d);
     scatter_chunk(&d, (uint)get_group_id(0), shared);
 }
 
 __kernel void dispatch_all(DISPATCH_ARGUMENTS) {
-    __local uint shared[3 * ITEMS];
+    __local uint shared[SHARED];
     DISPATCH_JOB(d);
     dispatch_slots(&d, shared);
 }

@@ -63,6 +63,17 @@
 #error "matrix units need bf16 arithmetic and panels of 32 columns"
 #endif
 
+#ifndef FRAGMENT_PANELS
+#define FRAGMENT_PANELS 1
+#define lane_panel(who) 0u
+#endif
+#ifndef TILE_ALIGN
+#define TILE_ALIGN 128
+#endif
+#if PANELS_EACH % FRAGMENT_PANELS != 0
+#error "PANELS_EACH must be a multiple of the panels of a fragment"
+#endif
+#define WARP_ACROSS (PANELS_EACH / FRAGMENT_PANELS) /* fragments of a warp across panels */
 #define WARP_FRAGMENTS ((TILE_ROWS + WARPS_DOWN * FRAGMENT_ROWS - 1) / (WARPS_DOWN * FRAGMENT_ROWS))
 #define WARP_ROWS (WARP_FRAGMENTS * FRAGMENT_ROWS)
 #define GROUP_ROWS (WARPS_DOWN * WARP_ROWS)
@@ -99,17 +110,26 @@ ALWAYS int find_job(matrix_job *job, uint tile, uint tokens, __global const int 
 }
 
 /* A warp's share of a run. */
-ALWAYS void multiply_run(fragment_c sums[WARP_FRAGMENTS][PANELS_EACH], __local const uint4 *a_tile,
+ALWAYS void multiply_run(fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS], __local const uint4 *a_tile,
                          __local const uint4 *b_tile, uint row, uint panel, matrix_lane who) {
     UNROLL for (uint step = 0; step < K_RUN / FRAGMENT_K; step++) {
-        fragment_b b[PANELS_EACH];
-        UNROLL for (uint j = 0; j < PANELS_EACH; j++) load_b(&b[j], b_tile + (panel + j) * B_PIECES, step, who);
+        fragment_b b[WARP_ACROSS];
+        UNROLL for (uint j = 0; j < WARP_ACROSS; j++)
+            load_b(&b[j], b_tile + (panel + j * FRAGMENT_PANELS) * B_PIECES, step, who);
+#if MULTIPLIES_ASYNC
+        multiplies_begin();
+#endif
         UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++) {
             fragment_a a;
             load_a(&a, a_tile, row + i * FRAGMENT_ROWS, step, who);
-            UNROLL for (uint j = 0; j < PANELS_EACH; j++) multiply_add(&sums[i][j], &a, &b[j], who);
+            UNROLL for (uint j = 0; j < WARP_ACROSS; j++) multiply_add(&sums[i][j], &a, &b[j], who);
         }
     }
+#if MULTIPLIES_ASYNC
+    multiplies_end();
+    UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++)
+        UNROLL for (uint j = 0; j < WARP_ACROSS; j++) hold_sums(&sums[i][j]);
+#endif
 }
 
 /* Stores whole runs of y at once where they lie at multiples of their size. */
@@ -165,8 +185,8 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
     __global const int *plan, ulong plan_offset,           /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
     uint tokens, uint groups, uint panels, uint features_in, uint features_out, ulong plan_tiles, ulong plan_row_slot) {
-    __local uint4 a_tiles[STAGES][GROUP_ROWS * A_PIECES] __attribute__((aligned(128)));
-    __local uint4 b_tiles[STAGES][GROUP_PANELS * B_PIECES] __attribute__((aligned(128)));
+    __local uint4 a_tiles[STAGES][GROUP_ROWS * A_PIECES] __attribute__((aligned(TILE_ALIGN)));
+    __local uint4 b_tiles[STAGES][GROUP_PANELS * B_PIECES] __attribute__((aligned(TILE_ALIGN)));
 #if EMULATED
     __local uint scratch[GROUP * SCRATCH_WORDS];
     const matrix_lane who = {get_local_id(0) % FRAGMENT_LANES, scratch};
@@ -188,9 +208,9 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
         SHARD_PANEL(panel, index, panel_elements(features_in))
         load_aim_panel(&load, i, panel);
     }
-    fragment_c sums[WARP_FRAGMENTS][PANELS_EACH];
+    fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS];
     UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++)
-        UNROLL for (uint j = 0; j < PANELS_EACH; j++) sums[i][j] = (fragment_c){0};
+        UNROLL for (uint j = 0; j < WARP_ACROSS; j++) sums[i][j] = (fragment_c){0};
     const uint runs = (features_in + K_RUN - 1) / K_RUN;
     for (uint run = 0; run + 1 < STAGES; run++) {
         load_begin(&load, run, a_tiles[run], b_tiles[run]);
@@ -207,8 +227,8 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
     }
     y += y_offset + job.first * y_stride;
     const int aligned = ((ulong)y | y_stride * sizeof(y_t)) % (LANES * sizeof(y_t)) == 0;
-    UNROLL for (uint j = 0; j < PANELS_EACH; j++) {
-        const uint panel = job.panel + warp_panel + j;
+    UNROLL for (uint j = 0; j < WARP_ACROSS; j++) {
+        const uint panel = job.panel + warp_panel + j * FRAGMENT_PANELS + lane_panel(who);
         if (panel >= panels) break;
         __global const float *bias = bias_base + (BIAS ? ((ulong)job.group * panels + panel) * PANEL_COLUMNS : 0);
         UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++)

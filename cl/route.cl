@@ -3,8 +3,9 @@
  *
  *   ROW  1: where there is one token, its x becomes a packed row for all of its experts (gather.clh); ITEMS is 1 then
  */
-#include "select.clh"
 #include "dispatch.clh"
+#define GROUP_ITEMS ITEMS
+#include "select.clh"
 
 #ifndef ROW
 #define ROW 0
@@ -24,11 +25,18 @@ __kernel void route(__global const float *logits, ulong logits_offset, __global 
                     __global int *chosen, ulong chosen_offset,                            /* index, to be written */
                     __global const x_t *x, ulong x_offset, __global row_t *row, ulong row_offset, /* NULL: no row */
                     uint features, DISPATCH_ARGUMENTS) {
-    __local uint shared[3 * ITEMS];
+    __local uint shared[SHARED];
     DISPATCH_JOB(d);
+#if TEAM > 1
+    __local team_bits exchange[TEAM_EXCHANGE];
+    __local uint tables[TEAMS * TEAM_TABLE];
+    team_choose_tokens(0u, TEAMS, d.tokens, exchange, tables, logits + logits_offset, select_bias, expert_scale,
+                       chosen + chosen_offset, weight + weight_offset);
+#else
     for (ulong t = ITEM; t < d.tokens; t += ITEMS)
         choose_experts(logits + logits_offset + t * CLASSES, select_bias, expert_scale,
                        chosen + chosen_offset + t * SLOTS, weight + weight_offset + t * SLOTS);
+#endif
     SYNC();
     dispatch_slots(&d, shared);
 #if ROW

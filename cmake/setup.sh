@@ -6,6 +6,8 @@
 #   sh cmake/setup.sh test     the same, then every test, among them builds with clang, sanitizers and cross compilers
 #   sh cmake/setup.sh conformance    only the kernel tests that run on other devices: Intel's OpenCL runtime for CPUs, rusticl,
 #                              oclgrind, sub-devices, narrow vectors (tests/conformance.cmake)
+#   sh cmake/setup.sh matrix   only the compile matrix: what the library would build on twelve GPUs, by offline compilers of Debian 12;
+#                              keeps its table in bench/results/compile_matrix.tsv (tests/offline)
 #
 # Where there is no apt-get, the programs must be there already.
 set -eu
@@ -86,6 +88,14 @@ prepare_drivers() {
     sh cmake/conformance.sh "$drivers"
 }
 
+# Offline compilers for GPUs, which Debian 12 has; elsewhere the test that needs them says that it was skipped.
+compilers=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/clmoe-compilers
+prepare_compilers() {
+    install "$(sh cmake/compilers.sh --packages)" ""
+    sh cmake/compilers.sh "$compilers"
+}
+has_compilers() { grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2>/dev/null; }
+
 case "${1-}" in
     build)
         install "$build_packages" "$optional_bench_packages"
@@ -100,8 +110,9 @@ case "${1-}" in
     test)
         install "$test_packages" "$optional_bench_packages $optional_test_packages"
         prepare_drivers
+        if has_compilers; then prepare_compilers; fi
         build -DCLMOE_WERROR=ON -DCLMOE_BUILD_TESTS=ON -DCLMOE_BUILD_BENCH=ON -DCLMOE_TEST_PACKAGE=ON \
-            -DCLMOE_CONFORMANCE="$drivers"
+            -DCLMOE_CONFORMANCE="$drivers" -DCLMOE_COMPILERS="$compilers"
         # Two at a time: most tests wait for one compiler thread of the OpenCL driver.
         ctest --test-dir build --output-on-failure --no-label-summary -j 2
         ;;
@@ -111,8 +122,14 @@ case "${1-}" in
         build -DCLMOE_BUILD_TESTS=ON -DCLMOE_CONFORMANCE="$drivers"
         ctest --test-dir build --output-on-failure --no-label-summary -L conformance -j 2
         ;;
+    matrix)
+        install "$build_packages libcmocka-dev" ""
+        prepare_compilers
+        build -DCLMOE_BUILD_TESTS=ON -DCLMOE_COMPILERS="$compilers"
+        cmake --build --preset release --target compile_matrix
+        ;;
     *)
-        sed -n '2,10s/^# \{0,1\}//p' "$0"
+        sed -n '2,12s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
 esac

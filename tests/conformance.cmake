@@ -24,9 +24,9 @@ function(clmoe_conformance device)
     endforeach()
 endfunction()
 
-clmoe_conformance(half TESTS combine dispatch select layer_properties ENV CLMOE_TEST_SUB_DEVICE=1)
-clmoe_conformance(lanes8 TESTS combine dispatch golden layer_properties select ENV CLMOE_VECTOR_WIDTH=8)
-clmoe_conformance(lanes4 TESTS combine dispatch golden select ENV CLMOE_VECTOR_WIDTH=4)
+clmoe_conformance(half TESTS combine dispatch select layer_properties ENV CLMOE_TEST_SHORT=1 CLMOE_TEST_SUB_DEVICE=1)
+clmoe_conformance(lanes8 TESTS combine dispatch golden layer_properties select ENV CLMOE_TEST_SHORT=1 CLMOE_VECTOR_WIDTH=8)
+clmoe_conformance(lanes4 TESTS combine dispatch golden select ENV CLMOE_TEST_SHORT=1 CLMOE_VECTOR_WIDTH=4)
 clmoe_test_labels(test_oclgrind.oclgrind conformance)
 clmoe_test_labels(test_select.oclgrind conformance)
 

@@ -6,9 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define BLOCK_ROWS    16 /* of fp8; model_rows.c says so in the configuration */
-#define BLOCK_COLUMNS 32
-#define MX            32
+#define MX 32
 
 layer_case *model_case(test_device *device, const model_row *row, uint32_t source, uint64_t stream) {
     const row_names *n = &row->names;
@@ -91,14 +89,14 @@ static double e4m3(unsigned code) {
 static void add_fp8(model_files *f, const char *pattern, unsigned expert, uint64_t rows, uint64_t columns,
                     double *values) {
     test_random random = test_random_new(rows * 1000 + columns * 10 + expert);
-    const uint64_t across = (columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-    const uint64_t shape[2] = {rows, columns}, blocks[2] = {(rows + BLOCK_ROWS - 1) / BLOCK_ROWS, across};
+    const uint64_t down = f->row->names.fp8[0], width = f->row->names.fp8[1], across = (columns + width - 1) / width;
+    const uint64_t shape[2] = {rows, columns}, blocks[2] = {(rows + down - 1) / down, across};
     unsigned char *codes = malloc(rows * columns);
     float *scales = malloc(blocks[0] * across * sizeof *scales);
     for (uint64_t i = 0; i < blocks[0] * across; i++) scales[i] = (float)(1 + test_random_below(&random, 15)) / 1024;
     for (uint64_t i = 0; i < rows * columns; i++) {
         codes[i] = (unsigned char)(test_random_below(&random, 2) * 128 + test_random_below(&random, 96)); /* up to 15 */
-        values[i] = e4m3(codes[i]) * (double)scales[i / columns / BLOCK_ROWS * across + i % columns / BLOCK_COLUMNS];
+        values[i] = e4m3(codes[i]) * (double)scales[i / columns / down * across + i % columns / width];
     }
     add(f, full_name(f->row, pattern, "", expert), "F8_E4M3", 2, shape, codes, rows * columns);
     add(f, full_name(f->row, pattern, "_scale_inv", expert), "F32", 2, blocks, scales,

@@ -181,7 +181,13 @@ const model_row model_rows[] = {
                         "'n_shared_experts': 2, 'first_k_dense_replace': 0, 'routed_scaling_factor': 1.5, " GROUPS ","
                         "'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [16, 32]}}",
      .layers = 1, .moe = "0", SIZES, SHARED(48), .rule = {V3_SUM, IN_GROUPS, .scale = 1.5},
-     .names = {MLP, V3_BIAS, SHARED_EXPERTS, .fp8 = 1}},
+     .names = {MLP, V3_BIAS, SHARED_EXPERTS, .fp8 = {16, 32}}},
+    {"deepseek_v3 fp8 kept", "{'model_type': 'deepseek_v3', 'hidden_size': 200, 'num_hidden_layers': 1,"
+                             "'n_routed_experts': 4, 'num_experts_per_tok': 2, 'moe_intermediate_size': 136,"
+                             "'n_shared_experts': 1, 'first_k_dense_replace': 0, 'n_group': 1, 'topk_group': 1,"
+                             "'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}",
+     .layers = 1, .moe = "0", .hidden = 200, .experts = 4, .top_k = 2, .intermediate = 136, SHARED(136),
+     .rule = {V3_SUM, .n_group = 1, .topk_group = 1, .scale = 2.5}, .names = {MLP, V3_BIAS, SHARED_EXPERTS, .fp8 = {128, 128}}},
     {"deepseek_v3 defaults", "{'model_type': 'deepseek_v3', 'hidden_size': 40, 'num_hidden_layers': 5,"
      "'n_routed_experts': 16,"
                              "'num_experts_per_tok': 3, 'moe_intermediate_size': 24}",

@@ -21,7 +21,7 @@ typedef struct row_names {
     int up_turned, down_turned; /* [in, out] */
     int wide_select_bias;       /* [1, E] */
     const struct group_checkpoint *groups; /* experts in groups of integers (model_files.h), where not NULL */
-    int fp8;                    /* experts in F8_E4M3 with a scale for each block of 16 x 32 */
+    unsigned fp8[2];            /* experts in F8_E4M3 with a scale for each block of so many rows and columns; 0: not */
 } row_names;
 
 /* What differs from a rule of plain softmax with weights as they are and SwiGLU; 0 is the default of each. */

@@ -262,14 +262,16 @@ static double small_to_double(uint16_t bits, int mantissa) {
 }
 
 void test_store(void *array, uint32_t format, size_t index, double value) {
-    if (format == CLMOE_F32) {
-        ((float *)array)[index] = (float)value;
-    } else {
-        ((uint16_t *)array)[index] = small_from_double(value, format == CLMOE_F16 ? 10 : 7);
-    }
+    const float wide = (float)value;
+    const uint16_t narrow = format == CLMOE_F32 ? 0 : small_from_double(value, format == CLMOE_F16 ? 10 : 7);
+    if (format == CLMOE_F32) memcpy((char *)array + index * sizeof wide, &wide, sizeof wide);
+    else memcpy((char *)array + index * sizeof narrow, &narrow, sizeof narrow);
 }
 
 double test_load(const void *array, uint32_t format, size_t index) {
-    if (format == CLMOE_F32) return (double)((const float *)array)[index];
-    return small_to_double(((const uint16_t *)array)[index], format == CLMOE_F16 ? 10 : 7);
+    float wide;
+    uint16_t narrow;
+    if (format == CLMOE_F32) return memcpy(&wide, (const char *)array + index * sizeof wide, sizeof wide), (double)wide;
+    memcpy(&narrow, (const char *)array + index * sizeof narrow, sizeof narrow);
+    return small_to_double(narrow, format == CLMOE_F16 ? 10 : 7);
 }

@@ -86,7 +86,7 @@ double test_random_normal(test_random *random);
 
 /* Storage formats, written apart from the library's own code. */
 size_t test_format_bytes(uint32_t format);
-void test_store(void *array, uint32_t format, size_t index, double value); /* rounds to nearest even */
+void test_store(void *array, uint32_t format, size_t index, double value); /* rounds to nearest even; at any address */
 double test_load(const void *array, uint32_t format, size_t index);
 
 #endif

@@ -172,6 +172,9 @@ static void weights_fail(const clmoe_weights_desc *d, clmoe_status status, const
     clmoe_weights *weights = (clmoe_weights *)(void *)&error;
     FAILS(clmoe_weights_create(device.context, d, &weights, &error), status, contains);
     assert_null(weights);
+    weights = (clmoe_weights *)(void *)&error;
+    FAILS(clmoe_weights_plan(device.context, d, &weights, &error), status, contains); /* a plan is as strict */
+    assert_null(weights);
 }
 
 static void test_weights(void **state) {

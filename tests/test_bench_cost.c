@@ -1,7 +1,7 @@
 /* The bench's arithmetic of costs. */
 #include <math.h>
 
-#include "cost.h"
+#include "serve/cost.h"
 #include "support.h"
 
 static void near(double value, double wanted) { assert_true(fabs(value - wanted) <= 1e-9 * fabs(wanted)); }

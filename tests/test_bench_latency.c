@@ -1,7 +1,7 @@
 /* The bench's statistics: quantiles, their confidence intervals, and what dependence does to them. */
 #include <math.h>
 
-#include "latency.h"
+#include "serve/latency.h"
 #include "support.h"
 
 /* P(Binomial(n, p) < k), by Pascal's triangle in probabilities. */

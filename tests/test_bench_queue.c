@@ -2,8 +2,8 @@
  * what counts. */
 #include <math.h>
 
-#include "serve_queue.h"
-#include "serve_report.h"
+#include "serve/serve_queue.h"
+#include "serve/serve_report.h"
 #include "support.h"
 
 #define MOST 512

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "flops.h"
-#include "timing.h"
-#include "tool.h"
+#include "common/timing.h"
+#include "common/tool.h"
+#include "layer/flops.h"
 
 /* ------------------------------------------------------------------------------------------------ interval */
 

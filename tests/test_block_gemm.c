@@ -114,7 +114,7 @@ static void check_row(const product *p, uint32_t group, uint32_t row, const floa
 enum { CONTEXTS = 3, MOST_ROWS = 131 }; /* more tiles than share what was decoded */
 
 /* The best variant, the best without what is special to this CPU, and the best for any device. */
-#define SPECIAL "avx512_vnni,avx512_bf16,avx512_fma,avx512vl_vnni,avx_vnni,avx2"
+#define SPECIAL "avx512_vnni,avx512_bf16,avx512_fma,avx512vl_vnni,avx_vnni,avx2,avx2_fma"
 static const char *const disabled[CONTEXTS] = {NULL, SPECIAL, "cpu"};
 
 static void open_contexts(test_device devices[CONTEXTS]) {

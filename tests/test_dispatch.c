@@ -1,4 +1,5 @@
 /* Dispatch against a sort in straight loops: every part of the plan, load, and bounds. */
+#include "opencl/context.h"
 #include "support.h"
 
 /* ------------------------------------------------------------------------------------------------ oracle */
@@ -215,6 +216,13 @@ static int open_device(void **state) {
     return 0;
 }
 
+/* With groups of many work-items: the device only claims to be something else than a CPU. */
+static int open_as_gpu(void **state) {
+    (void)open_device(state);
+    device.context->device.is_cpu = 0;
+    return 0;
+}
+
 static int close_device(void **state) {
     (void)state;
     test_close(&device);
@@ -332,5 +340,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_every_expert),
                                        cmocka_unit_test(test_local_ranges), cmocka_unit_test(test_bounds),
                                        cmocka_unit_test(test_chunks)};
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    const int failed = cmocka_run_group_tests(tests, open_device, close_device);
+    return failed + cmocka_run_group_tests(tests, open_as_gpu, close_device);
 }

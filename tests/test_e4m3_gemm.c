@@ -21,10 +21,6 @@ typedef struct product {
     float *x;
 } product;
 
-static uint32_t stored_rows(const product *p) {
-    return p->gated && p->gate_up != CLMOE_GATE_UP_SEPARATE ? 2 * p->n : p->n;
-}
-
 static product product_new(uint32_t arithmetic, uint32_t k, uint32_t n, uint32_t rows, uint32_t block_rows) {
     product p = {.arithmetic = arithmetic, .k = k, .n = n, .rows = rows, .block_rows = block_rows};
     test_random random = test_random_new(700 + k * 1024 + n);
@@ -197,19 +193,18 @@ static void compare(test_device *devices, uint32_t count, const product *p) {
     free(wanted);
 }
 
-/* k around runs and supers; n around panels; both ways to tile rows. */
-static void shapes(test_device *devices, uint32_t count, uint64_t stream, uint32_t trials) {
+/* k around runs and supers; n around panels; both ways to tile rows; in every arrangement of gate and up. */
+static void shapes(test_device *devices, uint32_t count, uint64_t stream, uint32_t trials, uint32_t arithmetic) {
     static const uint32_t ks[] = {1, 2, 3, 31, 32, 33, 63, 100, 127, 128, 129, 160, 199, 256, 391, 517};
     static const uint32_t ns[] = {2, 16, 30, 32, 66, 128, 130, 258}, rows[] = {1, 3, 15, 40, 131};
     test_random random = test_random_new(stream);
     const uint32_t turn = test_random_below(&random, COUNT(ks));
     for (uint32_t i = 0; i < trials; i++) {
-        const uint32_t gate_up = i % 4, k = ks[(i * 5 + turn) % COUNT(ks)];
-        product p = product_new(1 + (i + i / 4) % 2, k, ns[test_random_below(&random, COUNT(ns))],
-                                rows[test_random_below(&random, COUNT(rows))], i % 3 == 0 ? 4 : 128);
-        p.gated = gate_up < 3;
-        p.gate_up = p.gated ? gate_up : 0;
-        if (stored_rows(&p) != p.n && p.n % 2 != 0) p.n--;
+        const uint32_t k = ks[(i * 5 + turn) % COUNT(ks)];
+        product p = product_new(arithmetic, k, ns[test_random_below(&random, COUNT(ns))],
+                                rows[test_random_below(&random, COUNT(rows))], i % 4 == 0 ? 4 : 128);
+        p.gated = 1;
+        p.gate_up = i % 3;
         compare(devices, count, &p);
         product_free(&p);
     }
@@ -219,15 +214,17 @@ static void shapes(test_device *devices, uint32_t count, uint64_t stream, uint32
 static void test_variants(void **state) {
     (void)state;
     test_device devices[] = {open_with(NULL, NULL, 0), open_with("avx512_bf16,avx512_fma", NULL, 0), open_with("cpu", NULL, 0)};
-    shapes(devices, 3, 720, 16);
+    for (uint32_t a = CLMOE_ARITHMETIC_F32; a <= CLMOE_ARITHMETIC_BF16; a++) shapes(devices, 3, 720 + a, 8, a);
     for (int i = 0; i < 3; i++) test_close(&devices[i]);
 }
 
 static void test_widths(void **state) {
     (void)state;
+    test_random random = test_random_new(730);
+    const uint32_t turn = test_random_below(&random, 2);
     for (uint32_t width = 4; width <= 8; width *= 2) {
         test_device device = open_with(NULL, NULL, width);
-        shapes(&device, 1, 720 + width, 8);
+        shapes(&device, 1, 730 + width, 6, 1 + (turn + width / 4) % 2);
         test_close(&device);
     }
 }

@@ -119,6 +119,8 @@ static int unused(const model_row *row, const char *key) {
                                            {"deepseek_v2 defaults", "topk_group"},
                                            {"deepseek_v3 fp8", "quant_method"}, /* these two: where tensors need them */
                                            {"deepseek_v3 fp8", "weight_block_size"},
+                                           {"deepseek_v3 fp8 kept", "quant_method"},
+                                           {"deepseek_v3 fp8 kept", "weight_block_size"},
                                            {"step3p5 types", "moe_layers_enum"},
                                            {"granitemoehybrid dense", "hidden_size"},
                                            {"granitemoehybrid dense", "shared_intermediate_size"}};

@@ -1,38 +1,15 @@
 /* Every OpenCL call made to fail once. One scenario goes through the whole library; each step that fails is tried again,
  * the fault being over, and must then succeed with the right result: nothing is left half done. In the end no OpenCL object
- * is alive. First, second, third and last call of every entry point fail; then all calls in turn, in strides from a random start,
- * for as long as CLMOE_TEST_SECONDS (default 40) allows. */
-#include <stdio.h>
-#include <time.h>
-
-#include "fault_cl.h"
-#include "support.h"
+ * is alive (fault_trial.h). What has formats and variants of its own is in test_faults_groups.c. */
+#include "fault_trial.h"
 
 enum { H = 8, I = 8, E = 3, K = 2, T = 5, ROOM = 1 << 18 };
+enum { MANY = 700 }; /* tokens for which select and dispatch are launched apart */
 
 static cl_command_queue queue, other_queue; /* in order, and out of order */
 static cl_mem memory;
 static float up[E * 2 * I * H], down[E * H * I], router[E * H], bias[E * I * 2], x[T * H], expected[T * H];
 static int have_expected;
-static int failures; /* of this scenario */
-static char current[96]; /* the call that fails in it */
-static clmoe_error error;
-
-/* A failure is allowed once a scenario, only if the planned fault came, and has to say something. */
-static int failed(clmoe_status status) {
-    if (status == CLMOE_OK) return 0;
-    if (!fault_happened()) fail_msg("%s without a fault: %s", clmoe_status_name(status), error.message);
-    if (++failures > 1) fail_msg("a second failure after one fault: %s %s", clmoe_status_name(status), error.message);
-    assert_int_equal(error.status, status);
-    assert_true(error.message[0] != 0);
-    return 1;
-}
-/* Runs a step, and once more where it failed. */
-#define STEP(call)                           \
-    do {                                     \
-        error.struct_size = sizeof error;    \
-        if (failed(call)) (void)failed(call); \
-    } while (0)
 
 static clmoe_buffer place(uint64_t kilobytes) { return clmoe_cl_mem(memory, kilobytes * 1024 + 4); }
 
@@ -54,7 +31,7 @@ static clmoe_weights *make_weights(clmoe_context *context) {
     d.latent_size = H;
     d.latent_in = d.latent_out = (clmoe_tensor){.format = CLMOE_F32, .host = up};
     clmoe_weights *weights = NULL;
-    STEP(clmoe_weights_create(context, &d, &weights, &error));
+    STEP(clmoe_weights_create(context, &d, &weights, &fault_error));
     assert_non_null(weights);
     return weights;
 }
@@ -67,6 +44,22 @@ static void check_out(uint64_t kilobytes) {
     assert_memory_equal(out, expected, sizeof out);
 }
 
+/* One token, whose row the routing's kernel makes, and many: a token's result is the same in any company. */
+static void run_other_counts(clmoe_layer *layer) {
+    clmoe_io io;
+    clmoe_io_default(&io, sizeof io);
+    io.x = place(1);
+    io.out = place(6);
+    float out[T * H];
+    for (io.tokens = 1; io.tokens <= MANY; io.tokens += MANY - 1) {
+        if (io.tokens == MANY) io.x = place(128), io.out = place(160);
+        STEP(clmoe_forward(layer, NULL, queue, &io, 0, NULL, NULL, &fault_error));
+        const size_t bytes = (io.tokens == 1 ? 1u : T) * H * sizeof *out;
+        assert_int_equal(clEnqueueReadBuffer(queue, memory, CL_TRUE, io.out.offset, bytes, out, 0, NULL, NULL), 0);
+        assert_memory_equal(out, expected, bytes);
+    }
+}
+
 static void run_forwards(clmoe_context *context, clmoe_layer *layer) {
     clmoe_io io;
     clmoe_io_default(&io, sizeof io);
@@ -76,22 +69,22 @@ static void run_forwards(clmoe_context *context, clmoe_layer *layer) {
     io.out_index = place(3);
     io.out_load = place(4);
     clmoe_workspace *workspace = NULL;
-    STEP(clmoe_workspace_create(context, queue, NULL, &workspace, &error));
-    STEP(clmoe_workspace_set_profiling(workspace, 1, &error));
+    STEP(clmoe_workspace_create(context, queue, NULL, &workspace, &fault_error));
+    STEP(clmoe_workspace_set_profiling(workspace, 1, &fault_error));
     cl_event done = NULL, second = NULL;
-    STEP(clmoe_forward(layer, workspace, queue, &io, 0, NULL, &done, &error));
+    STEP(clmoe_forward(layer, workspace, queue, &io, 0, NULL, &done, &fault_error));
     assert_non_null(done);
     clmoe_launch_time launches[64];
     uint32_t count = 0;
-    STEP(clmoe_workspace_launches(workspace, launches, 64, &count, &error));
+    STEP(clmoe_workspace_launches(workspace, launches, 64, &count, &fault_error));
     for (uint32_t i = 0; i < count; i++) {
         assert_true(launches[i].kernel[0] != 0 && launches[i].queued > 0 && launches[i].ended >= launches[i].started);
     }
     io.out = place(5);
-    STEP(clmoe_forward(layer, NULL, other_queue, &io, 1, &done, &second, &error));
+    STEP(clmoe_forward(layer, NULL, other_queue, &io, 1, &done, &second, &fault_error));
     assert_int_equal(clWaitForEvents(1, &second), CL_SUCCESS);
     io.tokens = 0;
-    STEP(clmoe_forward(layer, NULL, other_queue, &io, 1, &second, NULL, &error));
+    STEP(clmoe_forward(layer, NULL, other_queue, &io, 1, &second, NULL, &fault_error));
     assert_int_equal(clFinish(other_queue), CL_SUCCESS);
     check_out(2);
     check_out(5);
@@ -99,8 +92,9 @@ static void run_forwards(clmoe_context *context, clmoe_layer *layer) {
     fault_release_event(second);
     clmoe_workspace_destroy(workspace);
     float y[T * H];
-    STEP(clmoe_forward_host(layer, x, T, y, &error));
+    STEP(clmoe_forward_host(layer, x, T, y, &fault_error));
     assert_memory_equal(y, expected, sizeof y);
+    run_other_counts(layer);
 }
 
 static void run_logits_and_select(clmoe_context *context) {
@@ -111,27 +105,27 @@ static void run_logits_and_select(clmoe_context *context) {
     ld.router = (clmoe_tensor){.format = CLMOE_F32, .host = router};
     ld.bias = (clmoe_tensor){.format = CLMOE_F32, .host = bias};
     clmoe_logits *logits = NULL;
-    STEP(clmoe_logits_create(context, &ld, &logits, &error));
+    STEP(clmoe_logits_create(context, &ld, &logits, &fault_error));
     clmoe_logits_io li;
     clmoe_logits_io_default(&li, sizeof li);
     li.tokens = T;
     li.x = place(1);
     li.logits = place(8);
-    STEP(clmoe_logits_enqueue(logits, NULL, queue, &li, 0, NULL, NULL, &error));
+    STEP(clmoe_logits_enqueue(logits, NULL, queue, &li, 0, NULL, NULL, &fault_error));
     clmoe_select_desc sd;
     clmoe_select_desc_default(&sd, sizeof sd);
     sd.routing.num_experts = E;
     sd.routing.top_k = K;
     sd.select_bias = (clmoe_tensor){.format = CLMOE_F32, .host = bias};
     clmoe_select *select = NULL;
-    STEP(clmoe_select_create(context, &sd, &select, &error));
+    STEP(clmoe_select_create(context, &sd, &select, &fault_error));
     clmoe_select_io si;
     clmoe_select_io_default(&si, sizeof si);
     si.tokens = T;
     si.logits = li.logits;
     si.index = place(9);
     si.weight = place(10);
-    STEP(clmoe_select_enqueue(select, NULL, queue, &si, 0, NULL, NULL, &error));
+    STEP(clmoe_select_enqueue(select, NULL, queue, &si, 0, NULL, NULL, &fault_error));
     clmoe_logits_destroy(logits);
     clmoe_select_destroy(select);
 }
@@ -145,30 +139,30 @@ static void run_experts(clmoe_context *context) {
     gd.weight = (clmoe_tensor){.format = CLMOE_F32, .host = down};
     gd.slots = K;
     clmoe_grouped_gemm *gemm = NULL;
-    STEP(clmoe_grouped_gemm_create(context, &gd, &gemm, &error));
+    STEP(clmoe_grouped_gemm_create(context, &gd, &gemm, &fault_error));
     clmoe_dispatch_desc dd;
     clmoe_dispatch_desc_default(&dd, sizeof dd);
     dd.num_classes = dd.local_experts = E;
     dd.slots = K;
     dd.tile_rows = clmoe_grouped_gemm_tile_rows(gemm);
     clmoe_dispatch *dispatch = NULL;
-    STEP(clmoe_dispatch_create(context, &dd, &dispatch, &error));
+    STEP(clmoe_dispatch_create(context, &dd, &dispatch, &fault_error));
     clmoe_plan_layout layout = {.struct_size = sizeof layout};
-    STEP(clmoe_dispatch_plan_layout(dispatch, T, 0, &layout, &error));
+    STEP(clmoe_dispatch_plan_layout(dispatch, T, 0, &layout, &fault_error));
     clmoe_dispatch_io di;
     clmoe_dispatch_io_default(&di, sizeof di);
     di.tokens = T;
     di.index = place(9);
     di.plan = place(100);
     di.load = place(11);
-    STEP(clmoe_dispatch_enqueue(dispatch, NULL, queue, &di, 0, NULL, NULL, &error));
+    STEP(clmoe_dispatch_enqueue(dispatch, NULL, queue, &di, 0, NULL, NULL, &fault_error));
     clmoe_grouped_gemm_io gi;
     clmoe_grouped_gemm_io_default(&gi, sizeof gi);
     gi.tokens = T;
     gi.plan = di.plan;
     gi.x = place(1);
     gi.y = place(12);
-    STEP(clmoe_grouped_gemm_enqueue(gemm, NULL, queue, &gi, 0, NULL, NULL, &error));
+    STEP(clmoe_grouped_gemm_enqueue(gemm, NULL, queue, &gi, 0, NULL, NULL, &fault_error));
     clmoe_combine_desc cd;
     clmoe_combine_desc_default(&cd, sizeof cd);
     cd.hidden_size = H;
@@ -176,7 +170,7 @@ static void run_experts(clmoe_context *context) {
     cd.num_experts = E;
     cd.output_bias = (clmoe_tensor){.format = CLMOE_F32, .host = bias};
     clmoe_combine *combine = NULL;
-    STEP(clmoe_combine_create(context, &cd, &combine, &error));
+    STEP(clmoe_combine_create(context, &cd, &combine, &fault_error));
     clmoe_combine_io ci;
     clmoe_combine_io_default(&ci, sizeof ci);
     ci.tokens = T;
@@ -185,7 +179,7 @@ static void run_experts(clmoe_context *context) {
     ci.slot_row.offset += layout.slot_row * 4;
     ci.weight = place(10);
     ci.out = place(14);
-    STEP(clmoe_combine_enqueue(combine, NULL, queue, &ci, 0, NULL, NULL, &error));
+    STEP(clmoe_combine_enqueue(combine, NULL, queue, &ci, 0, NULL, NULL, &fault_error));
     clmoe_combine_destroy(combine);
     clmoe_dispatch_destroy(dispatch);
     clmoe_grouped_gemm_destroy(gemm);
@@ -204,19 +198,20 @@ static void make_own(void) {
     assert_int_equal(code, CL_SUCCESS);
     memory = clCreateBuffer(cl, CL_MEM_READ_WRITE, ROOM, NULL, &code);
     assert_int_equal(code, CL_SUCCESS);
-    assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, 1024 + 4, sizeof x, x, 0, NULL, NULL), CL_SUCCESS);
+    const float zero = 0;
+    assert_int_equal(clEnqueueFillBuffer(queue, memory, &zero, sizeof zero, 0, ROOM, 0, NULL, NULL), CL_SUCCESS);
+    for (size_t at = 1; at <= 128; at += 127) { /* for T tokens, and the first of many */
+        assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, at * 1024 + 4, sizeof x, x, 0, NULL, NULL), CL_SUCCESS);
+    }
     assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, 64 * 1024 + 4, sizeof down, down, 0, NULL, NULL), CL_SUCCESS);
 }
 
-static void scenario(fault_entry entry, unsigned nth) {
-    failures = 0;
-    fault_reset();
-    fault_plan(entry, nth);
+static void scenario(void) {
     clmoe_context_desc d;
     clmoe_context_desc_default(&d, sizeof d);
     d.get_symbol = fault_symbol;
     clmoe_context *context = NULL;
-    STEP(clmoe_context_create(&d, &context, &error));
+    STEP(clmoe_context_create(&d, &context, &fault_error));
     assert_non_null(context);
     if (memory == NULL) make_own();
     clmoe_weights *weights = make_weights(context);
@@ -225,7 +220,7 @@ static void scenario(fault_entry entry, unsigned nth) {
     ld.routing.num_experts = E;
     ld.routing.top_k = K;
     clmoe_layer *layer = NULL;
-    STEP(clmoe_layer_create(context, weights, &ld, &layer, &error));
+    STEP(clmoe_layer_create(context, weights, &ld, &layer, &fault_error));
     assert_non_null(layer);
     run_forwards(context, layer);
     run_logits_and_select(context);
@@ -234,27 +229,6 @@ static void scenario(fault_entry entry, unsigned nth) {
     clmoe_weights_destroy(weights);
     clmoe_layer_destroy(layer);
     assert_int_equal(clFinish(queue), CL_SUCCESS);
-    const fault_live alive = fault_alive();
-    if (alive.devices || alive.contexts || alive.queues || alive.mems || alive.programs || alive.kernels || alive.events) {
-        fail_msg("alive are %d devices, %d contexts, %d queues, %d buffers, %d programs, %d kernels, %d events", alive.devices,
-                 alive.contexts, alive.queues, alive.mems, alive.programs, alive.kernels, alive.events);
-    }
-}
-
-/* The scenario with one call failing. */
-static void faulty(fault_entry entry, unsigned nth) {
-    (void)snprintf(current, sizeof current, "call %u of %s", nth, fault_name(entry));
-    if (getenv("CLMOE_TEST_VERBOSE") != NULL) print_message("%s\n", current);
-    scenario(entry, nth);
-    /* Reuse of memory follows the device's pace: the very last calls may not come every time. */
-    if (!fault_happened() && nth == 1) fail_msg("it did not come");
-    current[0] = 0;
-}
-
-static int say_which(void **state) {
-    (void)state;
-    if (current[0] != 0) print_message("the call made to fail: %s\n", current);
-    return 0;
 }
 
 static void test_every_call(void **state) {
@@ -265,28 +239,7 @@ static void test_every_call(void **state) {
     for (size_t i = 0; i < E * H; i++) router[i] = (float)test_random_normal(&random);
     for (size_t i = 0; i < E * I * 2; i++) bias[i] = (float)test_random_normal(&random);
     for (size_t i = 0; i < T * H; i++) x[i] = (float)test_random_normal(&random);
-    scenario(FAULT_ENTRIES, 0); /* builds every kernel */
-    const time_t since = time(NULL);
-    scenario(FAULT_ENTRIES, 0);
-    unsigned calls[FAULT_ENTRIES], all = fault_calls(FAULT_ENTRIES), runs = 0;
-    for (int e = 0; e < FAULT_ENTRIES; e++) calls[e] = fault_calls((fault_entry)e);
-    for (int e = 0; e < FAULT_ENTRIES; e++) {
-        for (unsigned n = 1; n <= calls[e]; n = n < 3 || n == calls[e] ? n + 1 : calls[e], runs++) faulty((fault_entry)e, n);
-    }
-    const char *text = getenv("CLMOE_TEST_SECONDS");
-    const double seconds = text != NULL && *text != 0 ? strtod(text, NULL) : 40;
-    const unsigned stride = 101, start = test_random_below(&random, stride);
-    unsigned in_turn = 0;
-    for (unsigned n = start, lap = 0; lap < stride && difftime(time(NULL), since) < seconds;) {
-        if (n >= all) {
-            n = (start + ++lap) % stride;
-            continue;
-        }
-        faulty(FAULT_ENTRIES, n + 1);
-        in_turn++;
-        n += stride;
-    }
-    print_message("%u calls a scenario, %u of them made to fail, and %u more of the entries' first and last\n", all, in_turn, runs);
+    fault_trial(scenario, 30, &random);
     assert_int_equal(clReleaseMemObject(memory), CL_SUCCESS);
     assert_int_equal(clReleaseCommandQueue(queue), CL_SUCCESS);
     assert_int_equal(clReleaseCommandQueue(other_queue), CL_SUCCESS);
@@ -294,6 +247,6 @@ static void test_every_call(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_every_call, say_which)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_every_call, fault_say_which)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

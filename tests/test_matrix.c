@@ -9,7 +9,7 @@
 
 static clmoe_error error = {.struct_size = sizeof error};
 
-static const char *const units[] = {"mma", "mfma", "wmma", "wmma12", "dpas16", "dpas8"};
+static const char *const units[] = {"mma", "mfma", "wmma", "wmma12", "dpas16", "dpas8", "wgmma"};
 enum { UNITS = sizeof units / sizeof *units };
 
 /* A grouped GEMM and its data. Rows of x and y are `gap` elements further apart than they must be. */

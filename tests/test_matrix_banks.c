@@ -19,6 +19,7 @@ static const struct {
 } units[] = {
     {"mma", 1, 32, 1, 2, 8, 16, 16},    {"mfma", 2, 64, 4, 2, 8, 16, 32},   {"wmma", 3, 32, 4, 2, 16, 32, 16},
     {"wmma12", 4, 32, 4, 2, 8, 16, 16}, {"dpas16", 5, 16, 1, 1, 8, 32, 16}, {"dpas8", 6, 8, 1, 1, 16, 64, 16},
+    {"wgmma", 7, 128, 1, 1, 0, 8, 16}, /* a: by the unit itself, see check_matrices */
 };
 
 static const char source[] =
@@ -26,11 +27,14 @@ static const char source[] =
     "#include \"micro/matrix.clh\"\n"
     "__kernel __attribute__((reqd_work_group_size(FRAGMENT_LANES, 1, 1)))\n"
     "void probe(__global ushort *a_read, __global ushort *b_read, uint row, uint step) {\n"
-    "    __local uint4 a_tile[64 * A_PIECES], b_tile[B_PIECES];\n"
+    "#ifndef FRAGMENT_PANELS\n"
+    "#define FRAGMENT_PANELS 1\n"
+    "#endif\n"
+    "    __local uint4 a_tile[64 * A_PIECES], b_tile[FRAGMENT_PANELS * B_PIECES];\n"
     "    __local uint scratch[FRAGMENT_LANES * SCRATCH_WORDS];\n"
     "    const matrix_lane who = {get_local_id(0), scratch};\n"
     "    for (uint i = who.lane; i < 256 * A_PIECES; i += FRAGMENT_LANES) ((__local uint *)a_tile)[i] = i * 0x10001u;\n"
-    "    for (uint i = who.lane; i < 4 * B_PIECES; i += FRAGMENT_LANES) ((__local uint *)b_tile)[i] = i * 0x10001u;\n"
+    "    for (uint i = who.lane; i < FRAGMENT_PANELS * 4 * B_PIECES; i += FRAGMENT_LANES) ((__local uint *)b_tile)[i] = i * 0x10001u;\n"
     "    barrier(CLK_LOCAL_MEM_FENCE);\n"
     "    union { fragment_a whole; ushort half_words[sizeof(fragment_a) / 2]; } a;\n"
     "    union { fragment_b whole; ushort half_words[sizeof(fragment_b) / 2]; } b;\n"
@@ -77,6 +81,15 @@ static void check_stores(const char *what, const uint16_t *stored, uint32_t piec
             fail_msg("runs of %u k: pieces %u to %u of tile %s share a bank", k_run, i, i + 7, what);
 }
 
+/* What a unit that reads the a tile itself takes at once: 8 rows of 16 bytes. */
+static void check_matrices(const uint16_t *stored, uint32_t k_run) {
+    const uint32_t pieces = k_run / 8;
+    for (uint32_t row = 0; row < ROWS; row += 8)
+        for (uint32_t piece = 0; piece < pieces; piece++)
+            if (worst_bank(stored + (size_t)row * pieces + piece, 8, pieces, 4) != 1)
+                fail_msg("runs of %u k: piece %u of rows %u to %u share a bank", k_run, piece, row, row + 7);
+}
+
 static cl_kernel kernel_of(cl_program program, const char *name, test_buffer buffers[2]) {
     cl_int code = CL_SUCCESS;
     cl_kernel kernel = clCreateKernel(program, name, &code);
@@ -116,6 +129,7 @@ static void check_unit(test_device *device, uint32_t u, uint32_t k_run, test_buf
         }
     launch(device, places, 1, buffers, read);
     check_stores("a", read[0], ROWS * k_run / 8, k_run);
+    check_matrices(read[0], k_run);
     check_stores("b", read[1], 4 * k_run, k_run);
     (void)clReleaseKernel(probe);
     (void)clReleaseKernel(places);

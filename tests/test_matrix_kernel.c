@@ -9,9 +9,10 @@ enum { ROWS = 21, K = 40, N = 45, PANELS = 2, STRIDE = 48 };
 
 static const struct {
     const char *name;
-    uint32_t matrix, lanes, stages;
-} units[] = {{"mma", 1, 32, 3},    {"mfma", 2, 64, 2},   {"wmma", 3, 32, 2},
-             {"wmma12", 4, 32, 2}, {"dpas16", 5, 16, 2}, {"dpas8", 6, 8, 2}};
+    uint32_t matrix, lanes, stages, across, panels_each;
+} units[] = {{"mma", 1, 32, 3, 2, 1},    {"mfma", 2, 64, 2, 2, 1},   {"wmma", 3, 32, 2, 2, 1},
+             {"wmma12", 4, 32, 2, 2, 1}, {"dpas16", 5, 16, 2, 2, 1}, {"dpas8", 6, 8, 2, 2, 1},
+             {"wgmma", 7, 128, 2, 1, 2}};
 
 static double x_value(uint32_t row, uint32_t k) { return (double)((row * 7 + k * 5) % 9) - 4; }
 static double w_value(uint32_t column, uint32_t k) { return (double)((column * 3 + k * 11) % 7) - 3; }
@@ -67,8 +68,8 @@ static cl_kernel build(test_device *device, uint32_t u, cl_program *program) {
     cl_int code = CL_SUCCESS;
     (void)snprintf(options, sizeof options,
                    "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DTILE_ROWS=32 -DWARPS_DOWN=2"
-                   " -DWARPS_ACROSS=2 -DPANELS_EACH=1 -DK_RUN=32 -DSTAGES=%u -DX_FORMAT=3",
-                   CLMOE_KERNEL_FOLDER, units[u].matrix, units[u].stages);
+                   " -DWARPS_ACROSS=%u -DPANELS_EACH=%u -DK_RUN=32 -DSTAGES=%u -DX_FORMAT=3",
+                   CLMOE_KERNEL_FOLDER, units[u].matrix, units[u].across, units[u].panels_each, units[u].stages);
     *program = clCreateProgramWithSource(device->cl, 1, &text, NULL, &code);
     assert_int_equal(code, CL_SUCCESS);
     code = clBuildProgram(*program, 1, &device->id, options, NULL, NULL);
@@ -95,7 +96,7 @@ static void test_every_unit(void **state) {
     static float y[ROWS * N];
     cl_mem x = x_new(&device), panels = panels_new(&device), result = buffer_of(&device, sizeof y, y);
     for (uint32_t u = 0; u < sizeof units / sizeof *units; u++) {
-        const size_t items = 4 * units[u].lanes;
+        const size_t items = (size_t)2 * units[u].across * units[u].lanes;
         cl_program program = NULL;
         cl_kernel kernel = build(&device, u, &program);
         set_arguments(kernel, x, panels, result);

@@ -248,6 +248,7 @@ static void wrong_arguments_are_named(void **state) {
     clmoe_layer_memory_default(&memory, sizeof memory);
     FAILS(clmoe_layer_memory_query(NULL, 1, &memory, &error), CLMOE_INVALID_ARGUMENT, "layer");
     FAILS(clmoe_layer_memory_query(layer, 1, NULL, &error), CLMOE_INVALID_ARGUMENT, "memory");
+    FAILS(clmoe_layer_memory_query(layer, UINT32_MAX, &memory, &error), CLMOE_INVALID_ARGUMENT, "tokens");
     memory.struct_size = 1;
     FAILS(clmoe_layer_memory_query(layer, 1, &memory, &error), CLMOE_INVALID_ARGUMENT, "struct_size");
     FAILS(clmoe_context_trim(NULL, &error), CLMOE_INVALID_ARGUMENT, "context");

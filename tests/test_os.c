@@ -272,6 +272,7 @@ static void flags_agree(const clmoe__cpu *cpu, const char *line) {
     assert_int_equal(cpu->avx_vnni, has_flag(line, " avx_vnni"));
     assert_int_equal(cpu->avx512_bf16, has_flag(line, " avx512_bf16"));
     assert_int_equal(cpu->avx512_vnni, has_flag(line, " avx512_vnni"));
+    assert_int_equal(cpu->avx512_vbmi, has_flag(line, " avx512vbmi"));
 }
 
 /* Against what the kernel says of the first CPU, where it says so. */

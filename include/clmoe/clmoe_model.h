@@ -78,7 +78,8 @@ CLMOE_MODEL_API clmoe_status clmoe_model_get_layer(const clmoe_model *model, uin
 
 typedef struct clmoe_model_weights_desc {
     size_t struct_size;
-    uint32_t format;        /* as in clmoe_weights_desc; 0 = as the files have it, BF16 where they are narrower */
+    uint32_t format;        /* as in clmoe_weights_desc; 0 = as the files have it (fp8: F8_B128 where it takes the
+                             * scales), BF16 where they are narrower */
     uint32_t arithmetic;    /* clmoe_arithmetic */
     uint32_t first_expert;  /* this device's share; local_experts 0 = all */
     uint32_t local_experts;

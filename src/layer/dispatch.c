@@ -11,6 +11,7 @@
 #define SCRATCH_MAX         (131072u) /* int32 elements: 512 KiB */
 #define CPU_ONE_CHUNK_SLOTS 16384u    /* up to here one thread is done before two more launches would be */
 #define ITEMS_MAX           64u       /* work-items in a group of a GPU */
+#define COUNTERS_MIN        128u
 
 struct clmoe_dispatch {
     clmoe_context *context;
@@ -92,17 +93,29 @@ static clmoe_status check_desc(const clmoe_dispatch_desc *desc, clmoe_error *err
     return CLMOE_OK;
 }
 
-/* A loop is fastest on a CPU; a GPU gets a power of two. */
-static uint32_t group_items(const clmoe__device *device) {
+uint32_t clmoe__group_items(const clmoe__device *device, uint32_t most) {
     uint32_t items = 1;
     if (device->is_cpu) return items;
-    const uint64_t limit = clmoe__min(clmoe__min(device->max_work_group_size, device->max_work_item_size0), ITEMS_MAX);
+    const uint64_t limit = clmoe__min(clmoe__min(device->max_work_group_size, device->max_work_item_size0), most);
     while (2 * items <= limit) items *= 2;
     return items;
 }
 
+/* Counters in local memory: a power of two, so that few kernels serve all numbers of classes. */
+static uint32_t counters_for(uint32_t classes) {
+    uint32_t counters = COUNTERS_MIN;
+    while (counters < classes) counters *= 2;
+    return counters;
+}
+
+/* Of a group with more than one work-item: SHARED of cl/dispatch.clh. */
+uint64_t clmoe__dispatch_local_bytes(uint32_t classes) {
+    return clmoe__max(counters_for(classes) * (1 + ITEMS_MAX / 32), 3 * ITEMS_MAX) * 4;
+}
+
 void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options) {
     clmoe__options_add(options, " -DITEMS=%u", dispatch->items);
+    if (dispatch->items > 1) clmoe__options_add(options, " -DCOUNTERS=%u", counters_for(dispatch->desc.num_classes));
     if (dispatch->desc.full_tiles) clmoe__options_add(options, " -DFULL_TILES=1");
 }
 
@@ -135,7 +148,8 @@ clmoe_status clmoe_dispatch_create(clmoe_context *context, const clmoe_dispatch_
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a dispatch");
     made->context = context;
     made->desc = full;
-    made->items = group_items(&context->device);
+    const int fits = clmoe__dispatch_local_bytes(full.num_classes) < context->device.local_bytes;
+    made->items = fits ? clmoe__group_items(&context->device, ITEMS_MAX) : 1;
     clmoe__context_retain(context);
     clmoe_status status = create_kernels(made, error);
     if (status == CLMOE_OK) status = clmoe__warm(context, launch_warm, made, error);

@@ -92,6 +92,8 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
         cpu_tile_options(&gemm->choice, &options);
         if (clmoe__format_is_block(matrix->format))
             clmoe__options_add(&options, " -DNIBBLE_TABLE=%d", gemm->choice.nibble_table);
+        if (clmoe__format_is_e4m3(matrix->format))
+            clmoe__options_add(&options, " -DBYTE_TABLE=%d", gemm->choice.byte_table);
     } else {
         clmoe__options_add(&options, " -DPANEL_LANES=%u -DX_FORMAT=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.lanes,
                            spec->x_is_operand ? operand_format(gemm) : spec->x_format, spec->weighted,

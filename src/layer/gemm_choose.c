@@ -19,7 +19,8 @@ clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice 
     clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
     const clmoe_status status = clmoe__gemm_self_test(context, choice, format, arithmetic, passed, &detail);
     if (status == CLMOE_BUILD_FAILED) {
-        clmoe__log(context, "variant %s does not build: %s", choice->variant->name, detail.log);
+        clmoe__log(context, "variant %s does not build: %s %s", choice->variant->name, detail.message,
+                   detail.log);
     } else if (status != CLMOE_OK) {
         if (error != NULL) clmoe__fail(error, status, detail.argument, "%s", detail.message);
         if (error != NULL) error->cl_code = detail.cl_code;

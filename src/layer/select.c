@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Work-items a group on devices that are not CPUs: one a token, so a small group spreads few tokens over more cores. */
-#define LOCAL_SIZE 32u
+/* Work-items a group on devices that are not CPUs: a wave or two, so a small group spreads few tokens over more cores. */
+#define LOCAL_SIZE 64u
+#define TEAM_MAX   16u
 #define GROUPS_MAX 65535u
 
 struct clmoe_select {
@@ -14,10 +15,10 @@ struct clmoe_select {
     clmoe_routing routing;
     clmoe__vector own_bias, own_scale; /* of the public create only */
     cl_mem select_bias, expert_scale;  /* f32 [C], own or lent; NULL = absent */
-    clmoe__kernel choose;              /* one work-item a token; for expert choice it only scores */
+    clmoe__kernel choose;              /* a work-item or a team of them a token; for expert choice it only scores */
     clmoe__kernel take;                /* expert choice: `lanes` experts a work-item; else empty */
     uint32_t classes, slots;
-    uint32_t local, lanes;
+    uint32_t local, lanes, team; /* team: work-items a token, 1 unless CPU lanes are 1 */
 };
 
 void clmoe_select_desc_default(clmoe_select_desc *desc, size_t struct_size) {
@@ -67,7 +68,7 @@ void clmoe__select_options(const clmoe_select *select, clmoe__options *options) 
     plan p = make_plan(r, select->select_bias != NULL);
     if (choice) p = (plan){0};
     if (sparsemixer) p = (plan){.key_is_logit = 1};
-    clmoe__options_add(options, "-DLANES=%u -DLOCAL_SIZE=%u", select->lanes, select->local);
+    clmoe__options_add(options, "-DLANES=%u -DLOCAL_SIZE=%u -DTEAM=%u", select->lanes, select->local, select->team);
     clmoe__options_add(options, " -DCLASSES=%u -DEXPERTS=%u -DALWAYS=%u", select->classes, r->num_experts,
                        r->always_experts);
     clmoe__options_add(options, " -DTOP_K=%u -DSPARSEMIXER=%d", choice ? 1 : r->top_k, sparsemixer);
@@ -120,6 +121,23 @@ static void launch_warm(clmoe__run *run, void *stage) {
     clmoe__select_launch(run, stage, &nothing);
 }
 
+/* Bytes of local memory that a group of `items` takes (cl/select_team.clh), and dispatch beside it (cl/route.cl). */
+static uint64_t local_bytes(const clmoe_select *select, uint32_t items, uint32_t team) {
+    const uint64_t table = select->routing.n_group > 1 ? clmoe__max(select->classes, select->slots) : select->slots;
+    return items * 16 + items / team * table * 4 + clmoe__dispatch_local_bytes(select->classes);
+}
+
+/* A team is no wider than the token has classes. Where teams do not fit, a work-item does a token alone. */
+static void pick_group(clmoe_select *select) {
+    const clmoe__device *device = &select->context->device;
+    select->team = 1;
+    select->local = clmoe__group_items(device, LOCAL_SIZE);
+    if (device->is_cpu) return;
+    uint32_t team = TEAM_MAX;
+    while (team > 4 && (team > select->local || team / 2 >= select->classes)) team /= 2;
+    if (team <= select->local && local_bytes(select, select->local, team) < device->local_bytes) select->team = team;
+}
+
 clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *routing, cl_mem select_bias,
                                   cl_mem expert_scale, clmoe_select **select, clmoe_error *error) {
     *select = NULL;
@@ -136,7 +154,7 @@ clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *r
     made->select_bias = select_bias;
     made->expert_scale = expert_scale;
     made->lanes = device->is_cpu ? device->vector_width : 1;
-    made->local = device->is_cpu ? 1 : (uint32_t)clmoe__min(LOCAL_SIZE, device->max_work_group_size);
+    pick_group(made);
     clmoe_status status = create_kernels(made, error);
     if (status == CLMOE_OK) status = clmoe__warm(context, launch_warm, made, error);
     if (status != CLMOE_OK) {
@@ -210,7 +228,7 @@ void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_sel
     if (!choice) clmoe__select_tables(run, select);
     clmoe__run_buffer(run, &io->index, sizeof(cl_int));
     clmoe__run_buffer(run, &io->weight, sizeof(cl_float));
-    launch_over(run, select, io->tokens);
+    launch_over(run, select, clmoe__mul(io->tokens, choice ? 1 : select->team));
     if (!choice) return;
 
     clmoe__run_kernel(run, &select->take);

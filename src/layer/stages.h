@@ -33,6 +33,10 @@ clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *r
 clmoe_status clmoe__combine_create(clmoe_context *context, const clmoe_combine_desc *desc, cl_mem shared_gate,
                                    cl_mem output_bias, clmoe_combine **combine, clmoe_error *error);
 
+/* Work-items of a group: 1 on a CPU, where a loop is fastest; elsewhere the largest power of two that the device takes, up to
+ * `most`. */
+uint32_t clmoe__group_items(const clmoe__device *device, uint32_t most);
+
 /* Enqueue the stage's launches on an open run; io as in the public functions, unchecked. With run->warm, tokens is 0 and
  * every kernel of the stage is launched once. */
 void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_select_io *io);
@@ -43,6 +47,8 @@ void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_
  * arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of one group. */
 void clmoe__select_options(const clmoe_select *select, clmoe__options *options);
 void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options);
+/* Bytes of local memory that dispatch.clh takes on devices that are not CPUs. */
+uint64_t clmoe__dispatch_local_bytes(uint32_t classes);
 void clmoe__select_tables(clmoe__run *run, const clmoe_select *select);
 void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
 

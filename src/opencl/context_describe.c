@@ -39,9 +39,9 @@ static void describe_device(description *d, const clmoe__device *device) {
     line(d, "fp16: %s\n", device->fp16 ? "yes" : "no");
     line(d, "integer dot products: %s\n", device->integer_dot ? "yes" : "no");
     if (device->is_this_host) {
-        line(d, "cpu features:%s%s%s%s%s\n", device->avx2_fma ? " avx2_fma" : "", device->avx_vnni ? " avx_vnni" : "",
+        line(d, "cpu features:%s%s%s%s%s%s\n", device->avx2_fma ? " avx2_fma" : "", device->avx_vnni ? " avx_vnni" : "",
              device->avx512f ? " avx512f" : "", device->avx512_bf16 ? " avx512_bf16" : "",
-             device->avx512_vnni ? " avx512_vnni" : "");
+             device->avx512_vnni ? " avx512_vnni" : "", device->avx512_vbmi ? " avx512_vbmi" : "");
     }
 }
 

@@ -117,6 +117,7 @@ static void derive(const raw_facts *raw, clmoe__device *d) {
         d->avx_vnni = cpu.avx_vnni;
         d->avx512f = cpu.avx512f;
         d->avx512_bf16 = cpu.avx512_bf16;
+        d->avx512_vbmi = cpu.avx512_vbmi;
         d->avx512_vnni = cpu.avx512_vnni;
     }
 }

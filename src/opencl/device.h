@@ -11,7 +11,8 @@ enum {
     CLMOE__MATRIX_WMMA,    /* AMD gfx11 */
     CLMOE__MATRIX_WMMA12,  /* AMD gfx12 */
     CLMOE__MATRIX_DPAS16,  /* Intel, sub-groups of 16 */
-    CLMOE__MATRIX_DPAS8    /* Intel, sub-groups of 8 */
+    CLMOE__MATRIX_DPAS8,   /* Intel, sub-groups of 8 */
+    CLMOE__MATRIX_WGMMA    /* NVIDIA sm_90a */
 };
 
 /* Facts that select's rows are matched against; the limits are already lowered by the context's description. */
@@ -34,7 +35,7 @@ typedef struct clmoe__device {
     int integer_dot;         /* cl_khr_integer_dot_product */
     int integer_dot_fast;    /* of four unsigned with four signed bytes, in hardware */
     int dp4a;                /* NVIDIA's */
-    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni; /* all 0 unless is_this_host */
+    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni, avx512_vbmi; /* all 0 unless is_this_host */
 } clmoe__device;
 
 /* Finds the device `text` names (NULL: CLMOE_DEVICE, else the defaults of clmoe_context_desc.device). */

@@ -9,14 +9,18 @@
 
 /* Of cl_nv_device_attribute_query and cl_intel_required_subgroup_size, whose headers not every machine has. */
 #define COMPUTE_CAPABILITY_MAJOR_NV 0x4000
+#define COMPUTE_CAPABILITY_MINOR_NV 0x4001
 #define SUB_GROUP_SIZES_INTEL       0x4108
 
 static cl_int nvidia(const clmoe__cl *cl, clmoe__device *d) {
     int has = 0;
-    cl_uint major = 0;
+    cl_uint major = 0, minor = 0;
     cl_int code = clmoe__device_extension(cl, d->id, "cl_nv_device_attribute_query", &has);
     if (code != CL_SUCCESS || !has) return code;
     code = cl->clGetDeviceInfo(d->id, COMPUTE_CAPABILITY_MAJOR_NV, sizeof major, &major, NULL);
+    if (code == CL_SUCCESS)
+        code = cl->clGetDeviceInfo(d->id, COMPUTE_CAPABILITY_MINOR_NV, sizeof minor, &minor, NULL);
+    if (code == CL_SUCCESS && major == 9 && minor == 0) d->matrix_units |= 1u << CLMOE__MATRIX_WGMMA;
     if (code == CL_SUCCESS && major >= 8) d->matrix_units |= 1u << CLMOE__MATRIX_MMA;
     return code;
 }

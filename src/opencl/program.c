@@ -12,6 +12,7 @@
 
 #include "binary.h"
 #include "cache.h"
+#include "ptx.h"
 #include "source.h"
 
 #define UNUSED_MAX 32 /* built programs that are kept although no kernel refers to them */
@@ -166,6 +167,14 @@ static clmoe_status compile(clmoe_context *context, const clmoe__program *progra
         add_build_log(context, opencl, error);
         (void)cl->clReleaseProgram(opencl);
         return status;
+    }
+    char target[32];
+    if (clmoe__ptx_target(options, target, sizeof target)) {
+        const clmoe_status status = clmoe__ptx_retarget(context, target, options, &opencl, error);
+        if (status != CLMOE_OK) {
+            (void)cl->clReleaseProgram(opencl);
+            return status;
+        }
     }
     *built = opencl;
     return CLMOE_OK;

@@ -92,7 +92,7 @@ int clmoe__os_file_remove(const char *path); /* 1: it is gone */
 
 /* What this CPU can do, as far as kernels care. All 0 on other architectures. */
 typedef struct clmoe__cpu {
-    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni; /* by cpuid, and enabled by the operating system (xgetbv) */
+    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni, avx512_vbmi; /* by cpuid, and enabled by the operating system (xgetbv) */
 } clmoe__cpu;
 void clmoe__os_cpu(clmoe__cpu *cpu);
 

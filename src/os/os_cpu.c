@@ -17,7 +17,7 @@ static int has(uint32_t word, unsigned bit) { return (int)(word >> bit & 1u); }
 
 void clmoe__os_cpu(clmoe__cpu *cpu) {
     enum { FMA = 12, OSXSAVE = 27, AVX2 = 5, AVX512F = 16, AVX512DQ = 17, AVX512BW = 30, AVX512VL = 31 };
-    enum { AVX512_VNNI = 11, AVX_VNNI = 4, AVX512_BF16 = 5 };
+    enum { AVX512_VBMI = 1, AVX512_VNNI = 11, AVX_VNNI = 4, AVX512_BF16 = 5 };
     const uint64_t avx_state = 0x6, avx512_state = 0xe6;
     uint32_t a, b, c, d, b7, c7, d7, a71 = 0;
     memset(cpu, 0, sizeof *cpu);
@@ -33,6 +33,7 @@ void clmoe__os_cpu(clmoe__cpu *cpu) {
                    has(b7, AVX512BW) && has(b7, AVX512VL);
     cpu->avx512_bf16 = cpu->avx512f && has(a71, AVX512_BF16);
     cpu->avx512_vnni = cpu->avx512f && has(c7, AVX512_VNNI);
+    cpu->avx512_vbmi = cpu->avx512f && has(c7, AVX512_VBMI);
 }
 
 #else

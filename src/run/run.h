@@ -100,7 +100,7 @@ typedef struct run_report {
     const run_input *input;
     const char *device;
     const char *variants;  /* clmoe_layer_describe's text */
-    uint32_t format;       /* clmoe_format the weights are kept in */
+    uint32_t format;       /* clmoe_format the weights were to be kept in, NONE: the library's choice */
     uint64_t weight_bytes; /* device memory */
     double seconds[PARTS];
 } run_report;

@@ -16,7 +16,7 @@ static const struct argp_option options[] = {
     {"device", 'd', "DEVICE", 0,
      "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 0},
     {"weights", 'w', "FORMAT", 0,
-     "keep the experts in f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, iq4_nl, mxfp4 or nvfp4; "
+     "keep the experts in f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, iq4_nl, mxfp4, nvfp4 or f8_b128; "
      "default: as the files have them",
      0},
     {"arithmetic", 'a', "KIND", 0,
@@ -30,7 +30,7 @@ static const struct argp_option options[] = {
 static error_t parse_weights(const struct argp_state *state, const char *text, uint32_t *format) {
     static const uint32_t formats[] = {CLMOE_F32,  CLMOE_F16,    CLMOE_BF16,  CLMOE_Q8_0, CLMOE_Q4_0,
                                        CLMOE_Q4_1, CLMOE_Q5_0,   CLMOE_Q5_1,  CLMOE_Q4_K, CLMOE_Q5_K,
-                                       CLMOE_Q6_K, CLMOE_IQ4_NL, CLMOE_MXFP4, CLMOE_NVFP4};
+                                       CLMOE_Q6_K, CLMOE_IQ4_NL, CLMOE_MXFP4, CLMOE_NVFP4,  CLMOE_F8_B128};
     char expected[160] = "";
     for (size_t i = 0; i < COUNT_OF(formats); i++) {
         const size_t used = strlen(expected);

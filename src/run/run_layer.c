@@ -82,10 +82,12 @@ static int forward(job *j) { return run_forward(&j->device, j->layer, &j->info, 
 
 static int write_output(job *j) { return run_output_write(j->args->output, &j->input, &j->result); }
 
-/* What the weights are kept in: as asked, else as the files have it, bf16 where that is a source only. */
+/* What the weights are to be kept in: as asked, else as the files have it, bf16 where that is a source only. NONE where it depends
+ * on the scales of fp8. */
 static uint32_t kept_format(const job *j) {
     if (j->args->format != 0) return j->args->format;
     const uint32_t format = j->info.format;
+    if (format == CLMOE_F8_E4M3) return CLMOE_FORMAT_NONE;
     const int kept = format == CLMOE_F32 || format == CLMOE_F16 || (format >= CLMOE_Q8_0 && format <= CLMOE_NVFP4) ||
                      format >= CLMOE_U4_G32;
     return kept ? format : CLMOE_BF16;

@@ -63,10 +63,10 @@ void run_experts_text(const clmoe_model_layer *layer, char text[32]) {
     }
 }
 
-/* The arithmetic of the experts as the layer's description has it: "up  NAME, f32 weights, bf16 arithmetic, ...". */
-static void arithmetic(const char *variants, char name[16]) {
+/* The word before this one, of the experts, in the layer's description: "up  NAME, f32 weights, bf16 arithmetic, ...". */
+static void word_before(const char *variants, const char *what, char name[16]) {
     const char *line = strstr(variants, "\nup ");
-    const char *end = line == NULL ? NULL : strstr(line, " arithmetic");
+    const char *end = line == NULL ? NULL : strstr(line, what);
     const char *start = end;
     while (start != NULL && start > line && start[-1] != ' ') start--;
     snprintf(name, 16, "%.*s", end == NULL ? 7 : (int)(end - start), end == NULL ? "unknown" : start);
@@ -83,19 +83,22 @@ static json_t *json_lines(const char *text) {
 }
 
 /* What the weights are kept in, in words: files may mix block formats. */
-static const char *kept(const run_report *r) {
+static const char *kept(const run_report *r, char name[16]) {
+    word_before(r->variants, " weights", name);
+    if (r->format == CLMOE_FORMAT_NONE) return name;
     return r->args->format == 0 && r->format >= CLMOE_Q8_0 ? r->layer->formats : format_name(r->format);
 }
 
 static json_t *make_json(const run_report *r, const char *arithmetic_name) {
     json_t *root = json_object(), *parts = json_object();
+    char name[16];
     if (root == NULL) return json_decref(parts), NULL;
     add_text(root, "model", r->args->model);
     add_text(root, "model_type", r->model.model_type);
     run_json_layer(root, r->layer);
     add_number(root, "model_bytes", r->model.file_bytes);
     add_text(root, "device", r->device);
-    add_text(root, "weights", kept(r));
+    add_text(root, "weights", kept(r, name));
     add_number(root, "weights_bytes", r->weight_bytes);
     add_text(root, "arithmetic", arithmetic_name);
     add_text(root, "input", r->args->input);
@@ -110,8 +113,8 @@ static json_t *make_json(const run_report *r, const char *arithmetic_name) {
 
 int run_report_print(const run_report *r) {
     const clmoe_model_layer *layer = r->layer;
-    char name[16], experts[32], shared[48] = "";
-    arithmetic(r->variants, name);
+    char name[16], weights[16], experts[32], shared[48] = "";
+    word_before(r->variants, " arithmetic", name);
     if (r->args->json) return run_json_print(make_json(r, name));
     if (r->args->quiet) return 0;
     run_experts_text(layer, experts);
@@ -120,7 +123,7 @@ int run_report_print(const run_report *r) {
     printf("%s layer %u: %s experts of %u x %u%s, %s\n", r->model.model_type, layer->layer, experts, layer->hidden_size,
            layer->intermediate_size, shared, layer->rule);
     printf("%s: %llu tokens, %s weights (%.1f MiB), %s arithmetic\n", r->device, (unsigned long long)r->input->tokens,
-           kept(r), (double)r->weight_bytes / 1048576, name);
+           kept(r, weights), (double)r->weight_bytes / 1048576, name);
     for (int i = 0; i < PARTS; i++) printf("%s%s %.4g", i == 0 ? "" : ", ", part_names[i], 1e3 * r->seconds[i]);
     printf(" ms\n%s\n", r->args->output);
     return flush();

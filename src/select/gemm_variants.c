@@ -16,9 +16,11 @@ static const clmoe__gemm_variant variants[] = {
     {"cpu/avx2", CLMOE__MACRO_CPU, INT8, 1, 1, 3, 8, 1, 0, CLMOE__AVX2},
     {"cpu/avx512_bf16", CLMOE__MACRO_CPU, BF16, 1, 0, 1, 16, 1, 0, CLMOE__AVX512_BF16},
     {"cpu/avx512_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 16, 1, 0, CLMOE__AVX512},
+    {"cpu/avx2_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 8, 1, 0, CLMOE__AVX2},
     {"cpu/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_CPU},
     {"cpu/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_CPU},
     {"cpu/idot", CLMOE__MACRO_CPU, INT8, 0, 1, 5, 0, 1, 0, CLMOE__INTEGER_DOT},
+    {"matrix/wgmma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 12, 16, 256, 0, CLMOE__MATRIX_UNIT},
     {"matrix/mma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 0, 16, 128, 0, CLMOE__MATRIX_UNIT},
     {"matrix/mfma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 1, 16, 256, 0, CLMOE__MATRIX_UNIT},
     {"matrix/wmma", CLMOE__MACRO_MATRIX, BF16, 1, 0, 2, 16, 128, 0, CLMOE__MATRIX_UNIT},
@@ -38,6 +40,7 @@ static const clmoe__gemm_variant variants[] = {
     {"emulated/wmma12", CLMOE__MACRO_MATRIX, BF16, 0, 0, 9, 16, 128, 0, CLMOE__ANY_DEVICE},
     {"emulated/dpas16", CLMOE__MACRO_MATRIX, BF16, 0, 0, 10, 16, 64, 0, CLMOE__ANY_DEVICE},
     {"emulated/dpas8", CLMOE__MACRO_MATRIX, BF16, 0, 0, 11, 16, 32, 0, CLMOE__ANY_DEVICE},
+    {"emulated/wgmma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 13, 16, 256, 0, CLMOE__ANY_DEVICE},
 };
 
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i) {
@@ -150,5 +153,6 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     choice->lanes = lanes;
     choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
     choice->nibble_table = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
+    choice->byte_table = choice->nibble_table && lanes == 16 && device->avx512_vbmi;
     return NULL;
 }

@@ -44,6 +44,7 @@ typedef struct clmoe__gemm_choice {
     uint32_t tile_rows; /* TILE_ROWS */
     int prefetch;       /* PREFETCH of micro/prefetch.clh */
     int nibble_table;   /* NIBBLE_TABLE of block.clh */
+    int byte_table;     /* BYTE_TABLE of block_decode.clh */
     clmoe__cpu_tile cpu;        /* cpu macro-kernel */
     clmoe__gpu_shape shape;     /* gpu macro-kernel */
     clmoe__matrix_shape matrix; /* matrix macro-kernel */

@@ -20,6 +20,8 @@ static const clmoe__matrix_shape shapes[] = {
     {4, 1, 32, 64, 2, 2, 1, 32, 2, 8},
     {5, 1, 16, 32, 2, 2, 1, 32, 2, 12},
     {6, 1, 8, 32, 2, 2, 1, 32, 2, 16},
+    {7, 0, 128, 128, 1, 2, 2, 32, 2, 0, " -DPTX_TARGET=sm_90a"},
+    {7, 1, 128, 128, 1, 2, 2, 16, 3, 4},
 };
 
 const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro) {

@@ -163,6 +163,7 @@ static int write_device(const char *path, const shown_device *device, int core) 
     desc.device = "gpu"; /* as every device is shown */
     desc.get_symbol = shown_symbol;
     desc.cache = CLMOE_CACHE_OFF;
+    if (device->disable != NULL) desc.disable = device->disable;
     shown_device_begin(device, on_program, &to);
     clmoe_status status = clmoe_context_create(&desc, &context, &error);
     for (size_t i = 0; i < sizeof layers / sizeof *layers && status == CLMOE_OK; i++) {

@@ -18,18 +18,19 @@
 #define INTEL_MATRIX      INTEL_EXTENSIONS " cl_intel_subgroup_matrix_multiply_accumulate"
 
 static const shown_device devices[] = {
-    {"sm_80", "NVIDIA A100-SXM4-80GB", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {8, 0}, {0}, 0, 0},
-    {"sm_90", "NVIDIA H100 80GB HBM3", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 1},
-    {"gfx90a", "gfx90a:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1},
-    {"gfx942", "gfx942:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0},
-    {"gfx1030", "gfx1030", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0},
-    {"gfx1100", "gfx1100", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1},
-    {"gfx1200", "gfx1200", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0},
-    {"skl", "Intel(R) HD Graphics 530", "Intel(R) Corporation", INTEL_EXTENSIONS, 256, 65536, {0}, {8, 16, 32}, 0, 0},
-    {"tgllp", "Intel(R) Iris(R) Xe Graphics", "Intel(R) Corporation", INTEL_EXTENSIONS, 512, 65536, {0}, {8, 16, 32}, 0, 0},
-    {"dg2-g10", "Intel(R) Arc(TM) A770 Graphics", "Intel(R) Corporation", INTEL_MATRIX, 1024, 65536, {0}, {8, 16, 32}, 0, 1},
-    {"pvc", "Intel(R) Data Center GPU Max 1550", "Intel(R) Corporation", INTEL_MATRIX, 1024, 131072, {0}, {16, 32}, 0, 1},
-    {"spirv", "any small GPU", "any", "", 64, 16384, {0}, {0}, 0, 1},
+    {"sm_80", "NVIDIA A100-SXM4-80GB", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {8, 0}, {0}, 0, 0, NULL},
+    {"sm_90", "NVIDIA H100 80GB HBM3", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 0, "matrix/wgmma"},
+    {"sm_90a", "NVIDIA H100 80GB HBM3", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 1, NULL},
+    {"gfx90a", "gfx90a:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
+    {"gfx942", "gfx942:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"gfx1030", "gfx1030", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"gfx1100", "gfx1100", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
+    {"gfx1200", "gfx1200", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"skl", "Intel(R) HD Graphics 530", "Intel(R) Corporation", INTEL_EXTENSIONS, 256, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
+    {"tgllp", "Intel(R) Iris(R) Xe Graphics", "Intel(R) Corporation", INTEL_EXTENSIONS, 512, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
+    {"dg2-g10", "Intel(R) Arc(TM) A770 Graphics", "Intel(R) Corporation", INTEL_MATRIX, 1024, 65536, {0}, {8, 16, 32}, 0, 1, NULL},
+    {"pvc", "Intel(R) Data Center GPU Max 1550", "Intel(R) Corporation", INTEL_MATRIX, 1024, 131072, {0}, {16, 32}, 0, 1, NULL},
+    {"spirv", "any small GPU", "any", "", 64, 16384, {0}, {0}, 0, 1, NULL},
 };
 
 const shown_device *shown_device_at(size_t i) { return i < sizeof devices / sizeof *devices ? &devices[i] : NULL; }
@@ -134,6 +135,24 @@ static cl_int CL_API_CALL build_program(cl_program program, cl_uint n, const cl_
     return CL_SUCCESS;
 }
 
+/* NVIDIA's binaries are PTX, which comes back patched where a program asks for that (src/opencl/ptx.h). */
+static cl_int CL_API_CALL program_info(cl_program program, cl_program_info what, size_t capacity, void *to, size_t *size) {
+    static const char ptx[] = ".version 8.0\n.target sm_90\n//@sm_90a ret;\n";
+    const size_t bytes = sizeof ptx;
+    if (what == CL_PROGRAM_BINARY_SIZES) return answer(&bytes, sizeof bytes, capacity, to, size);
+    if (what != CL_PROGRAM_BINARIES) return clGetProgramInfo(program, what, capacity, to, size);
+    memcpy(*(unsigned char **)to, ptx, bytes);
+    return CL_SUCCESS;
+}
+
+static cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n, const cl_device_id *ids, const size_t *bytes,
+                                                 const unsigned char **binaries, cl_int *status, cl_int *code) {
+    (void)context, (void)n, (void)ids, (void)bytes, (void)binaries;
+    *code = clRetainProgram(shown.nothing);
+    if (status != NULL) *status = *code;
+    return *code == CL_SUCCESS ? shown.nothing : NULL;
+}
+
 static cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name, cl_int *code) {
     (void)name;
     return clCreateKernel(program, "nothing", code);
@@ -157,6 +176,8 @@ void *shown_symbol(void *user, const char *name) {
     if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&own;
     SHOWN(clGetDeviceInfo, device_info)
     SHOWN(clCreateProgramWithSource, create_program)
+    SHOWN(clCreateProgramWithBinary, create_from_binary)
+    SHOWN(clGetProgramInfo, program_info)
     SHOWN(clBuildProgram, build_program)
     SHOWN(clCreateKernel, create_kernel)
     SHOWN(clSetKernelArg, set_argument)

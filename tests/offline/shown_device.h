@@ -13,6 +13,7 @@ typedef struct shown_device {
     size_t sub_groups[4];        /* Intel: sizes, smallest first, 0 behind the last */
     cl_bool dot_is_accelerated;  /* cl_khr_integer_dot_product in hardware */
     int is_core;                 /* one of its kind that stands for others */
+    const char *disable;         /* variants that fail there, as clmoe_context_desc.disable has them; NULL: none */
 } shown_device;
 
 /* The i-th device, NULL past the last. */

@@ -1,0 +1,21 @@
+/* Groups of figures that rows of several subcommands have, and the timing method in words. */
+#ifndef CLMOE_BENCH_ROW_JSON_H
+#define CLMOE_BENCH_ROW_JSON_H
+
+#include "device/json_report.h"
+#include "layer_report.h"
+
+/* median_ms with its interval, p95_ms, samples_ms; what else was going on, and whether it disturbed. */
+void json_times(cJSON *object, const layer_result *row);
+/* What the row is compared with, and the share of it. */
+void json_limits(cJSON *object, const layer_result *row);
+/* Operations of a forward by stage (flops.h), gating as literature counts it too. */
+void json_flops(cJSON *object, const model *shape, uint32_t tokens);
+/* The sentences of timing.h, under "method". */
+void json_method(cJSON *environment);
+
+/* The same for people: one line on gating; and what the mark of unsteady rows means, if there are any. */
+void print_gating(const model *shape, uint32_t tokens);
+void print_unsteady_note(size_t unsteady, size_t count);
+
+#endif

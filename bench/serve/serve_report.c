@@ -1,0 +1,172 @@
+/* What `clmoe-bench serve` prints and writes; see serve_report.h. Calls cJSON. */
+#include "serve_report.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "common/tool.h"
+#include "common/weight_formats.h"
+#include "device/json_report.h"
+
+static const char *const goal_words[] = {"", "met", "missed"};
+
+/* ----------------------------------------------------------------------------------------------- terminal */
+
+static void print_estimate(const char *name, const estimate *e) {
+    char low[16] = "?", high[16] = "?";
+    if (!isnan(e->low)) snprintf(low, sizeof low, "%.2f", e->low);
+    if (!isnan(e->high)) snprintf(high, sizeof high, "%.2f", e->high);
+    printf("  %-7s %9.2f  [%s, %s]\n", name, e->value, low, high);
+}
+
+static void print_result(const serve_result *r) {
+    printf("%s: %zu requests, %zu answered (%.2f%%), %zu late, %zu failed; %zu batches of %.1f tokens\n", r->mode,
+           r->requests, r->answered, r->requests != 0 ? 100 * (double)r->answered / (double)r->requests : 0, r->late,
+           r->failed, r->batches, r->batch_tokens);
+    if (r->answered == 0) return;
+    printf("  latency        ms  [95%% interval, %.0f independent values]\n", r->latency.effective);
+    print_estimate("mean", &r->latency.mean);
+    print_estimate("median", &r->latency.median);
+    print_estimate("p95", &r->latency.p95);
+    print_estimate("p99", &r->latency.p99);
+    printf("  largest %9.2f\n", r->latency.largest);
+    printf("  of the mean, %.2f ms in the queue and %.2f ms being computed\n", r->queue.mean.value,
+           r->compute.mean.value);
+    printf("  throughput %.0f tokens/s", r->tokens_per_s);
+    if (r->offered_tokens_per_s > 0) printf(", %.0f offered", r->offered_tokens_per_s);
+    printf("\n");
+    if (r->offered_tokens_per_s > 1.05 * r->tokens_per_s)
+        printf("  requests come faster than they are served: latencies grow as long as that lasts\n");
+    if (r->times.wrong != 0) printf("  %zu answers differ from those of the same requests alone\n", r->times.wrong);
+}
+
+static void print_goals(const serve_options *o, const serve_result *r) {
+    const serve_goal latency = serve_latency_goal(o, r), throughput = serve_throughput_goal(o, r);
+    if (latency != GOAL_NONE)
+        printf("target latency %.2f ms: %s (%.2f%% of the requests were answered in it, 95%% are wanted)\n",
+               o->target_latency_ms, goal_words[latency], 100 * r->in_time);
+    if (throughput != GOAL_NONE)
+        printf("target throughput %.0f tokens/s: %s (%.0f)\n", o->target_throughput, goal_words[throughput],
+               r->tokens_per_s);
+}
+
+static void print_question(const tool_args *args, const serve_service *service) {
+    const serve_options *o = &args->serve;
+    printf("%s, %s weights, %s arithmetic, on %s\n", service->host->shape->name, format_name(service->host->format),
+           arithmetic_name(service->arithmetic), service->s->name);
+    if (o->clients != 0)
+        printf("closed loop of %u clients", o->clients);
+    else
+        printf("open loop, %g requests/s", o->rate);
+    printf(", %u to %u tokens each; batches up to %u tokens, waiting up to %g ms; %u threads\n", o->low_tokens,
+           o->high_tokens, o->max_batch_tokens, o->max_wait_ms, o->threads);
+}
+
+void serve_print(const tool_args *args, const serve_service *service, const serve_result results[2]) {
+    print_question(args, service);
+    for (int i = 0; i < 2; i++) print_result(&results[i]);
+    if (args->serve.clients != 0 && results[0].tokens_per_s > 0)
+        printf("concurrent throughput is %.2f times the sequential\n",
+               results[1].tokens_per_s / results[0].tokens_per_s);
+    print_goals(&args->serve, &results[1]);
+    fflush(stdout);
+}
+
+/* --------------------------------------------------------------------------------------------------- JSON */
+
+static void add_end(cJSON *array, double value) {
+    cJSON_AddItemToArray(array, isnan(value) ? cJSON_CreateNull() : cJSON_CreateNumber(value));
+}
+
+static void add_estimate(cJSON *object, const char *name, const char *interval_name, const estimate *e) {
+    json_number(object, name, e->value);
+    cJSON *interval = cJSON_AddArrayToObject(object, interval_name);
+    add_end(interval, e->low);
+    add_end(interval, e->high);
+}
+
+static void add_stats(cJSON *root, const char *name, const latency_stats *stats) {
+    cJSON *object = cJSON_AddObjectToObject(root, name);
+    add_estimate(object, "mean", "mean_interval", &stats->mean);
+    add_estimate(object, "median", "median_interval", &stats->median);
+    add_estimate(object, "p95", "p95_interval", &stats->p95);
+    add_estimate(object, "p99", "p99_interval", &stats->p99);
+    json_number(object, "largest", stats->largest);
+    json_number(object, "independent_values", stats->effective);
+}
+
+static void add_result(cJSON *object, const serve_result *r) {
+    add_stats(object, "latency_ms", &r->latency);
+    add_stats(object, "queue_ms", &r->queue);
+    add_stats(object, "compute_ms", &r->compute);
+    json_number(object, "throughput_tokens_per_s", r->tokens_per_s);
+    json_number_or_null(object, "offered_tokens_per_s", r->offered_tokens_per_s);
+    json_number(object, "success_rate", r->requests != 0 ? (double)r->answered / (double)r->requests : 0);
+    cJSON_AddNumberToObject(object, "requests", (double)r->requests);
+    cJSON_AddNumberToObject(object, "answered", (double)r->answered);
+    cJSON_AddNumberToObject(object, "late", (double)r->late);
+    cJSON_AddNumberToObject(object, "failed", (double)r->failed);
+    cJSON_AddNumberToObject(object, "wrong_answers", (double)r->times.wrong);
+    cJSON_AddNumberToObject(object, "batches", (double)r->batches);
+    json_number(object, "mean_batch_tokens", r->batch_tokens);
+    json_number(object, "wall_s", r->times.wall_s);
+    json_number(object, "compare_s", r->times.compare_s);
+}
+
+static void add_service(cJSON *root, const tool_args *args) {
+    const serve_options *o = &args->serve;
+    cJSON *object = cJSON_AddObjectToObject(root, "service");
+    cJSON_AddStringToObject(object, "loop", o->clients != 0 ? "closed" : "open");
+    if (o->clients != 0) cJSON_AddNumberToObject(object, "concurrency", o->clients);
+    if (o->clients == 0) json_number(object, "rate", o->rate);
+    cJSON_AddNumberToObject(object, "least_tokens", o->low_tokens);
+    cJSON_AddNumberToObject(object, "most_tokens", o->high_tokens);
+    cJSON_AddNumberToObject(object, "max_batch_tokens", o->max_batch_tokens);
+    json_number(object, "max_wait_ms", o->max_wait_ms);
+    json_number_or_null(object, "timeout_ms", o->timeout_ms);
+    cJSON_AddNumberToObject(object, "threads", o->threads);
+    json_u64(object, "seed", args->seed);
+}
+
+static void add_goal(cJSON *targets, const char *name, double value, serve_goal goal) {
+    if (goal == GOAL_NONE) return;
+    cJSON *object = cJSON_AddObjectToObject(targets, name);
+    json_number(object, "target", value);
+    cJSON_AddBoolToObject(object, "met", goal == GOAL_MET);
+}
+
+static void add_goals(cJSON *root, const serve_options *o, const serve_result *r) {
+    cJSON *targets = cJSON_AddObjectToObject(root, "targets");
+    add_goal(targets, "latency_ms", o->target_latency_ms, serve_latency_goal(o, r));
+    add_goal(targets, "throughput_tokens_per_s", o->target_throughput, serve_throughput_goal(o, r));
+}
+
+static void add_row(cJSON *rows, const serve_service *service, const serve_result *r) {
+    cJSON *object = json_row(rows, service->host->shape, service->host->format);
+    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(service->arithmetic));
+    cJSON_AddStringToObject(object, "mode", r->mode);
+    json_number(object, "median_ms", r->latency.median.value);
+    json_number(object, "p95_ms", r->latency.p95.value);
+    json_number(object, "p99_ms", r->latency.p99.value);
+    json_numbers(object, "samples_ms", r->samples_ms, r->latency.count);
+    json_number(object, "tokens_per_s", r->tokens_per_s);
+}
+
+int serve_write_json(const tool_args *args, const serve_service *service, const serve_result results[2]) {
+    cJSON *root = json_report_start("serve", service->s, NULL);
+    add_service(root, args);
+    add_result(root, &results[1]);
+    add_result(cJSON_AddObjectToObject(root, "sequential"), &results[0]);
+    add_goals(root, &args->serve, &results[1]);
+    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    for (int i = 0; i < 2; i++) add_row(rows, service, &results[i]);
+    cJSON_AddStringToObject(
+        cJSON_GetObjectItem(root, "environment"), "method",
+        "a latency runs from the scheduled arrival to the answer in host memory; figures at the top are of the service "
+        "as asked for, under 'sequential' those of one client and one thread; latencies are of answered requests, "
+        "dropped and failed ones are in success_rate and, as late for ever, in the latency target (95% of all "
+        "requests); intervals are 95%: Student's t for means, order statistics for quantiles, both of as many "
+        "independent values as the variance of 20 batch means leaves; null: so few values give no such end; every "
+        "answer was compared bit by bit with that of the same request alone");
+    return json_report_write(args->json, root);
+}

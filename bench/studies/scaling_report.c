@@ -1,0 +1,68 @@
+/* The table and the JSON of `clmoe-bench scaling`; see scaling.h. Calls json_report. */
+#include <stdio.h>
+
+#include "common/tool.h"
+#include "common/weight_formats.h"
+#include "layer/row_json.h"
+#include "scaling.h"
+
+const char *scaling_axis_name(scaling_axis axis) {
+    static const char *const names[SCALING_AXES] = {"tokens", "experts", "top_k", "compute_units"};
+    return names[axis];
+}
+
+void print_scaling_heading(void) {
+    printf("%-14s %-6s %-5s %-13s %7s %9s %9s %10s %15s %10s %6s %10s %8s %7s %8s\n", "model", "w", "in", "growing",
+           "value", "work", "time", "median ms", "95% interval", "roofline", "share", "tokens/s", "GFLOPS", "GB/s",
+           "experts");
+    fflush(stdout);
+}
+
+void print_scaling_row(const scaling_result *result) {
+    const layer_result *row = &result->row;
+    char interval[32];
+    snprintf(interval, sizeof interval, "%.4g..%.4g", row->low_ms, row->high_ms);
+    printf("%-14s %-6s %-5s %-13s %7u %9.2f %9.2f %10.3f %15s %10.3f %6.2f %10.0f %8.1f %7.1f %8.1f%s\n",
+           row->shape->name, format_name(row->format), arithmetic_name(row->arithmetic),
+           scaling_axis_name(result->axis), result->value, result->work, result->time, row->median_ms, interval,
+           row->roofline_ms, row->roofline_share, row->tokens_per_s, row->gflops, row->weight_gbps, row->active_experts,
+           row->unsteady ? " ~" : "");
+    fflush(stdout);
+}
+
+static void add_row(cJSON *rows, const scaling_result *result) {
+    const layer_result *row = &result->row;
+    cJSON *object = json_row(rows, row->shape, row->format);
+    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
+    cJSON_AddNumberToObject(object, "tokens", row->tokens);
+    json_u64(object, "seed", row->seed);
+    cJSON_AddStringToObject(object, "axis", scaling_axis_name(result->axis));
+    cJSON_AddNumberToObject(object, "value", result->value);
+    cJSON_AddNumberToObject(object, "compute_units", result->compute_units);
+    json_number(object, "work", result->work);
+    json_number(object, "time", result->time);
+    json_times(object, row);
+    json_number(object, "tokens_per_s", row->tokens_per_s);
+    json_number(object, "gflops", row->gflops);
+    json_number(object, "weight_gbps", row->weight_gbps);
+    json_limits(object, row);
+    json_number(object, "active_experts", row->active_experts);
+    json_number(object, "max_over_mean", row->max_over_mean);
+    cJSON_AddNumberToObject(object, "weight_copies", row->copies);
+    cJSON_AddNumberToObject(object, "launches", row->launches);
+    json_number(object, "host_us", row->host_us);
+    json_number(object, "max_rel_error", row->max_rel_error);
+    json_number(object, "nmse", row->nmse);
+    json_flops(object, row->shape, row->tokens);
+}
+
+int write_scaling_json(const char *path, const session *s, const peaks *limits, const scaling_result *results,
+                       size_t count) {
+    cJSON *root = json_report_start("scaling", s, limits);
+    cJSON *environment = cJSON_GetObjectItem(root, "environment");
+    json_method(environment);
+    cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
+    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    for (size_t i = 0; i < count; i++) add_row(rows, &results[i]);
+    return json_report_write(path, root);
+}
