@@ -14,25 +14,25 @@
  */
 #include "dispatch.clh"
 
-__kernel void dispatch_count(DISPATCH_ARGUMENTS) {
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void dispatch_count(DISPATCH_ARGUMENTS) {
     __local uint shared[SHARED];
     DISPATCH_JOB(d);
     count_chunk(&d, (uint)get_group_id(0), shared);
 }
 
-__kernel void dispatch_scan(DISPATCH_ARGUMENTS) {
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void dispatch_scan(DISPATCH_ARGUMENTS) {
     __local uint shared[SHARED];
     DISPATCH_JOB(d);
     scan(&d, shared);
 }
 
-__kernel void dispatch_scatter(DISPATCH_ARGUMENTS) {
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void dispatch_scatter(DISPATCH_ARGUMENTS) {
     __local uint shared[SHARED];
     DISPATCH_JOB(d);
     scatter_chunk(&d, (uint)get_group_id(0), shared);
 }
 
-__kernel void dispatch_all(DISPATCH_ARGUMENTS) {
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void dispatch_all(DISPATCH_ARGUMENTS) {
     __local uint shared[SHARED];
     DISPATCH_JOB(d);
     dispatch_slots(&d, shared);

@@ -61,7 +61,7 @@ typedef uint row_t;
 #include "epilogue.clh"
 
 /* Tile t of `tiles` begins here; near-equal heights, as dispatch.cl cuts them. */
-inline uint tile_row(uint rows, uint t, uint tiles) {
+static inline uint tile_row(uint rows, uint t, uint tiles) {
 #if FULL_TILES
     return min(rows, t * TILE_ROWS);
 #else
@@ -90,7 +90,7 @@ inline uint tile_row(uint rows, uint t, uint tiles) {
 #define RUN_PANELS 1 /* that a work-group does */
 #endif
 
-inline ulong row_elements(uint features) {
+static inline ulong row_elements(uint features) {
 #if ARITHMETIC == 3
     return (ulong)int8_row_runs(features) * INT8_ROW_UINTS;
 #else
@@ -99,7 +99,7 @@ inline ulong row_elements(uint features) {
 }
 
 /* The sums of tiles [t, end) over all of k. rows_at: where the group's packed rows begin. */
-inline void multiply(real *sums, __global const row_t *rows_at, __global const weight_t *panel,
+static inline void multiply(real *sums, __global const row_t *rows_at, __global const weight_t *panel,
                      __global const weight_t *ahead, uint features, uint rows, uint t, uint end, uint tiles) {
     const uint begin = tile_row(rows, t, tiles), height = tile_row(rows, end, tiles) - begin;
     for (uint i = 0; i < 2 * height; i++) sums[i] = (real)(0.0f);
@@ -116,7 +116,7 @@ inline void multiply(real *sums, __global const row_t *rows_at, __global const w
 }
 
 /* Factors, bias and activation: one vector in sum[0] with a gate, else two. */
-inline void finish(real *sum, const float *scale, __global const float *bias) {
+static inline void finish(real *sum, const float *scale, __global const float *bias) {
 #if SCALED
     sum[0] *= scale[0];
     sum[1] *= scale[1];
@@ -135,7 +135,7 @@ inline void finish(real *sum, const float *scale, __global const float *bias) {
 
 #ifndef ROUND_VECTORS
 /* Stores row i of a tile of `rows` rows that starts at first_row. */
-inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
+static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
                       uint features_out) {
     const uint column = panel * (ACT_GATED ? LANES : PANEL_COLUMNS);
 #if Y_PACKED
@@ -162,7 +162,7 @@ typedef struct job {
 } job;
 
 /* The sums of tiles [t, end) for one panel, finished. */
-inline void panel_tiles(real *sums, const job *w, __global const weight_t *weights, __global const float *bias, uint t,
+static inline void panel_tiles(real *sums, const job *w, __global const weight_t *weights, __global const float *bias, uint t,
                         uint end) {
     /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
     const int fetch_next = end == w->tile_end && t != w->tile_begin && w->elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;

@@ -46,7 +46,7 @@
 #endif
 
 /* Stores LANES columns of a row; y points at `column`. */
-inline void store_vector(__global y_t *y, real value, uint column, uint columns, int aligned) {
+static inline void store_vector(__global y_t *y, real value, uint column, uint columns, int aligned) {
 #if Y_FORMAT == FORMAT_F32
     if (aligned && column + LANES <= columns) {
         *(__global real *)y = value;
@@ -57,7 +57,7 @@ inline void store_vector(__global y_t *y, real value, uint column, uint columns,
 }
 
 /* Factors, bias, activation and store of a row's two vectors. bias: of the panel's column `lane`. */
-inline void finish(real sum0, real sum1, float scale0, float scale1, __global const float *bias, __global y_t *row, uint panel,
+static inline void finish(real sum0, real sum1, float scale0, float scale1, __global const float *bias, __global y_t *row, uint panel,
                    uint lane, uint columns, int aligned) {
 #if SCALED
     sum0 *= scale0;

@@ -113,7 +113,7 @@ ALWAYS bits decode(raw value) {
 #define STEP_ELEMENTS (PANEL_COLUMNS * STEP_K)
 
 /* The last units of a row: `count` k are left, the others become 0. */
-inline raw load_part(__global const uchar *from, uint count) {
+static inline raw load_part(__global const uchar *from, uint count) {
     union {
         raw value;
         uchar byte[RAW_BYTES];

@@ -22,7 +22,7 @@
 
 #if SOURCE_FORMAT == FORMAT_E4M3 || SOURCE_FORMAT == FORMAT_E2M1
 typedef uchar source_t;
-inline float source_load(__global const source_t *base, ulong i) {
+static inline float source_load(__global const source_t *base, ulong i) {
 #if SOURCE_FORMAT == FORMAT_E4M3
     return as_float(f32_from_e4m3(base[i]));
 #else
@@ -53,12 +53,12 @@ typedef uchar panel_t;
 /* k of a panel, behind the last one zeros, and where the value at k of a column is. */
 #if WEIGHT_FORMAT == FORMAT_F8_B128
 #define PANEL_K(features) (((features) + SUPER_K - 1) / SUPER_K * SUPER_K)
-inline ulong panel_place(uint k, uint column) {
+static inline ulong panel_place(uint k, uint column) {
     return (ulong)(k / SUPER_K) * SUPER_BYTES + HEADER_BYTES + (k % SUPER_K / 4 * PANEL_COLUMNS + column) * 4 + k % 4;
 }
 #else
 #define PANEL_K(features) (((features) + KP - 1) / KP * KP)
-inline ulong panel_place(uint k, uint column) { return ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP; }
+static inline ulong panel_place(uint k, uint column) { return ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP; }
 #endif
 
 __kernel void pack_weights(

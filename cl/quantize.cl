@@ -23,16 +23,16 @@
 /* By bytes, because a mapped file aligns nothing. */
 #if SOURCE_FORMAT == FORMAT_F32
 #define ELEMENT_BYTES 4
-inline float load_element(__global const uchar *at) { return as_float(vload4(0, at)); }
+static inline float load_element(__global const uchar *at) { return as_float(vload4(0, at)); }
 #elif SOURCE_FORMAT == FORMAT_F16
 #define ELEMENT_BYTES 2
-inline float load_element(__global const uchar *at) {
+static inline float load_element(__global const uchar *at) {
     const ushort half_bits = as_ushort(vload2(0, at));
     return vload_half(0, (const __private half *)&half_bits);
 }
 #elif SOURCE_FORMAT == FORMAT_BF16
 #define ELEMENT_BYTES 2
-inline float load_element(__global const uchar *at) { return f32_from_bf16(as_ushort(vload2(0, at))); }
+static inline float load_element(__global const uchar *at) { return f32_from_bf16(as_ushort(vload2(0, at))); }
 #else
 #error "SOURCE_FORMAT must be FORMAT_F32, FORMAT_F16 or FORMAT_BF16"
 #endif

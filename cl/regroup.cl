@@ -33,16 +33,16 @@
 #define ONE_EACH (CODE_BITS == 4 ? 0x11111111u : 0x01010101u)
 
 /* By bytes, because a mapped file aligns nothing. */
-inline uint word_at(__global const uchar *words, ulong i) { return as_uint(vload4(0, words + 4 * i)); }
+static inline uint word_at(__global const uchar *words, ulong i) { return as_uint(vload4(0, words + 4 * i)); }
 
 /* The place in a word of neighbouring columns. AWQ has the even ones first. */
-inline uint place_in_word(uint n) {
+static inline uint place_in_word(uint n) {
     const uint c = n % WORD_CODES;
     return CODE_ORDER == 1 ? c % 2 * (WORD_CODES / 2) + c / 2 : c;
 }
 
 /* The f16 nearest to scale number i, as bits. */
-inline ushort scale_at(__global const uchar *scales, ulong i) {
+static inline ushort scale_at(__global const uchar *scales, ulong i) {
 #if SCALE_FORMAT == FORMAT_F16
     return as_ushort(vload2(0, scales + 2 * i));
 #else
@@ -60,7 +60,7 @@ inline ushort scale_at(__global const uchar *scales, ulong i) {
 }
 
 /* Codes k .. k + WORD_CODES - 1 of row n as a word, the first lowest. `words` begins with the word of k 0 and row 0. */
-inline uint codes_at(__global const uchar *words, uint n, uint k, uint rows, uint features) {
+static inline uint codes_at(__global const uchar *words, uint n, uint k, uint rows, uint features) {
 #if CODE_ORDER == 0
     return word_at(words, (ulong)(k / WORD_CODES) * rows + n);
 #elif CODE_ORDER == 2
@@ -76,7 +76,7 @@ inline uint codes_at(__global const uchar *words, uint n, uint k, uint rows, uin
 #endif
 }
 
-inline uint zero_at(__global const uchar *words, uint n, uint group, uint rows, uint groups) {
+static inline uint zero_at(__global const uchar *words, uint n, uint group, uint rows, uint groups) {
     const ulong at = CODE_ORDER == 2 ? (ulong)(n / WORD_CODES) * groups + group : ((ulong)group * rows + n) / WORD_CODES;
     return (word_at(words, at) + (ZEROS_LESS_1 ? ONE_EACH : 0u)) >> place_in_word(n) * CODE_BITS & CODE_MASK;
 }

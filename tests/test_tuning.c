@@ -1,5 +1,5 @@
-/* Files and rows of tuning: lines that are wrong are ignored and say why, rows take their place in the order of precedence and
- * are seen in what is built, and files are replaced whole whoever else writes. */
+/* Files and rows of tuning: lines that are wrong are ignored and say why, rows take their place in the order of
+ * precedence and are seen in what is built, and files are replaced whole whoever else writes. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,9 +9,9 @@
 #include "layer/tuning.h"
 #include "layer_case.h"
 
-#define HEADER "clmoe tuning 1\n"
-#define CPU_NUMBERS "group_tiles=1 prefetch_bytes=4096 prefetch_bytes_tall=8192 next_panel_bytes=393216"
-#define LINE "\"a device\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=6 " CPU_NUMBERS
+#define HEADER       "clmoe tuning 1\n"
+#define CPU_NUMBERS  "group_tiles=1 prefetch_bytes=4096 prefetch_bytes_tall=8192 next_panel_bytes=393216"
+#define LINE         "\"a device\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=6 " CPU_NUMBERS
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static clmoe_error error = {.struct_size = sizeof error};
@@ -23,12 +23,14 @@ static void test_line(void **state) {
     static const char *const good[] = {
         LINE,
         ("\"*\" \"*\" cpu/fma bf16 f32 any tile_rows=14 " CPU_NUMBERS),
-        "\"x\" \"y\" matrix/mma q4_0 bf16 k65536,n64 tile_rows=128 warps_down=2 warps_across=2 panels_each=2 k_run=16 stages=5",
+        "\"x\" \"y\" matrix/mma q4_0 bf16 k65536,n64 tile_rows=128 warps_down=2 warps_across=2 panels_each=2 k_run=16 "
+        "stages=5",
     };
     clmoe__tuning_row row, again;
     char reason[320], text[CLMOE__TUNING_LINE];
     for (size_t i = 0; i < COUNT(good); i++) {
-        if (clmoe__tuning_parse(good[i], strlen(good[i]), &row, reason, sizeof reason) != NULL) fail_msg("%s: %s", good[i], reason);
+        if (clmoe__tuning_parse(good[i], strlen(good[i]), &row, reason, sizeof reason) != NULL)
+            fail_msg("%s: %s", good[i], reason);
         assert_int_equal(clmoe__tuning_print(&row, 0, text, sizeof text), strlen(good[i]));
         assert_string_equal(text, good[i]);
     }
@@ -84,11 +86,13 @@ static void test_hostile_lines(void **state) {
             fail_msg("%s: \"%s\", expected \"%s\"", wrong[i].line, why != NULL ? why : "accepted", wrong[i].why);
     }
     memset(longest, ' ', sizeof longest);
-    assert_non_null(strstr(clmoe__tuning_parse(longest, CLMOE__TUNING_LINE + 1, &row, reason, sizeof reason), "longer than"));
+    assert_non_null(
+        strstr(clmoe__tuning_parse(longest, CLMOE__TUNING_LINE + 1, &row, reason, sizeof reason), "longer than"));
     longest[0] = '"';
     memset(longest + 1, 'x', 200);
     longest[201] = '"';
-    assert_non_null(strstr(clmoe__tuning_parse(longest, 300, &row, reason, sizeof reason), "has 200 bytes, expected 1 to 131"));
+    assert_non_null(
+        strstr(clmoe__tuning_parse(longest, 300, &row, reason, sizeof reason), "has 200 bytes, expected 1 to 131"));
 }
 
 /* Any bytes give a reason or a row that says the same when it is printed; no line may be read past its end. */
@@ -175,7 +179,8 @@ static void test_files(void **state) {
         {HEADER "\r\n# " LINE "\r\n \t\r\n", sizeof(HEADER "\r\n# " LINE "\r\n \t\r\n") - 1, NULL},
         {HEADER LINE, sizeof(HEADER LINE) - 1, "line 2 is ignored: has no end, it may be cut short"},
         {HEADER "nonsense\n", sizeof(HEADER "nonsense\n") - 1, "line 2 is ignored: the device is missing"},
-        {"clmoe tuning 2\n" LINE "\n", sizeof("clmoe tuning 2\n" LINE "\n") - 1, "the file is ignored: its first line is not \"clmoe tuning 1\""},
+        {"clmoe tuning 2\n" LINE "\n", sizeof("clmoe tuning 2\n" LINE "\n") - 1,
+         "the file is ignored: its first line is not \"clmoe tuning 1\""},
         {"clmoe tuning 1", 14, "the file is ignored: its first line"},
         {LINE "\n", sizeof(LINE "\n") - 1, "the file is ignored: its first line"},
         {HEADER "\0\n\xff\xfe\n", sizeof(HEADER "\0\n\xff\xfe\n") - 1, "line 2 is ignored: has a control character"},
@@ -257,7 +262,8 @@ static int is_cpu_macro(const clmoe_tuning *gemm) {
     return strstr(gemm->key, " cpu/") != NULL || strstr(gemm->key, " portable/") != NULL;
 }
 
-/* A layer with the rows in force, whose up-projection must have these prefetch_bytes from there; its description shows it. */
+/* A layer with the rows in force, whose up-projection must have these prefetch_bytes from there; its description shows
+ * it. */
 static void expect(opened *o, layer_case *c, uint32_t prefetch_bytes, const char *from) {
     clmoe_layer *layer = NULL;
     char text[8192], wanted[320];
@@ -306,8 +312,8 @@ static void test_precedence(void **state) {
     const uint32_t shipped = number_of(&up, "prefetch_bytes");
 
     char text[8192];
-    snprintf(text, sizeof text, HEADER "%s\n%s\n%s\n", row_for(up.key, NUMBERS(4, 11)), row_for(any_size(up.key), NUMBERS(4, 12)),
-             row_for(down.key, NUMBERS(6, 13)));
+    snprintf(text, sizeof text, HEADER "%s\n%s\n%s\n", row_for(up.key, NUMBERS(4, 11)),
+             row_for(any_size(up.key), NUMBERS(4, 12)), row_for(down.key, NUMBERS(6, 13)));
     o = open_with(test_file(&folder, "rows", text, strlen(text)));
     has(o->described, "tuning, row of the file: ");
     c = small_case(o);
@@ -374,30 +380,33 @@ static void test_arguments(void **state) {
     FAILS(clmoe_context_tune(NULL, LINE, &error), CLMOE_INVALID_ARGUMENT, "context");
     FAILS(clmoe_context_tune(context, "nonsense", &error), CLMOE_INVALID_ARGUMENT, "the device is missing");
     FAILS(clmoe_context_tune(context, LINE, &error), CLMOE_INVALID_ARGUMENT, "is for \"a device\", not for");
-    FAILS(clmoe_context_tune(context, "\"*\" \"0*\" portable/fma f32 f32 any " NUMBERS(6, 64), &error), CLMOE_INVALID_ARGUMENT,
-          "is for driver \"0*\"");
-    FAILS(clmoe_context_tune(context, "\"*\" \"*\" portable/fma f32 f32 any " NUMBERS(7, 64), &error), CLMOE_UNSUPPORTED,
-          "tile_rows is 7, expected 1, 4, 6 or 14");
+    FAILS(clmoe_context_tune(context, "\"*\" \"0*\" portable/fma f32 f32 any " NUMBERS(6, 64), &error),
+          CLMOE_INVALID_ARGUMENT, "is for driver \"0*\"");
+    FAILS(clmoe_context_tune(context, "\"*\" \"*\" portable/fma f32 f32 any " NUMBERS(7, 64), &error),
+          CLMOE_UNSUPPORTED, "tile_rows is 7, expected 1, 4, 6 or 14");
     FAILS(clmoe_context_tune(context,
                              "\"*\" \"*\" portable/fma f32 f32 any tile_rows=6 group_tiles=2 prefetch_bytes=0 "
                              "prefetch_bytes_tall=0 next_panel_bytes=0",
                              &error),
           CLMOE_UNSUPPORTED, "group_tiles is 2, expected 1");
-    FAILS(clmoe_context_tune(context,
-                             "\"*\" \"*\" gpu/tile f32 f32 any tile_rows=64 tile_columns=100 tile_k=16 lanes=4 item_rows=4 "
-                             "row_vector=4 buffers=2 few_rows=8 few_columns=64 few_k=32 few_lanes=4 few_item_rows=1 "
-                             "few_row_vector=1 few_buffers=1 mean_rows=64",
-                             &error),
+    FAILS(clmoe_context_tune(
+              context,
+              "\"*\" \"*\" gpu/tile f32 f32 any tile_rows=64 tile_columns=100 tile_k=16 lanes=4 item_rows=4 "
+              "row_vector=4 buffers=2 few_rows=8 few_columns=64 few_k=32 few_lanes=4 few_item_rows=1 "
+              "few_row_vector=1 few_buffers=1 mean_rows=64",
+              &error),
           CLMOE_UNSUPPORTED, "tile: columns must be whole panels");
-    FAILS(clmoe_context_tune(context,
-                             "\"*\" \"*\" emulated/mma bf16 bf16 any tile_rows=32 warps_down=2 warps_across=2 panels_each=1 "
-                             "k_run=48 stages=2",
-                             &error),
+    FAILS(clmoe_context_tune(
+              context,
+              "\"*\" \"*\" emulated/mma bf16 bf16 any tile_rows=32 warps_down=2 warps_across=2 panels_each=1 "
+              "k_run=48 stages=2",
+              &error),
           CLMOE_UNSUPPORTED, "k_run must be 16, 32 or 64");
     FAILS(clmoe_context_save_tuning(NULL, "x", LINE, &error), CLMOE_INVALID_ARGUMENT, "context");
     FAILS(clmoe_context_save_tuning(context, "x", NULL, &error), CLMOE_INVALID_ARGUMENT, "row");
-    FAILS(clmoe_context_save_tuning(context, "/dev/null/x", row_for(any_size(t.key), "tile_rows=6 " CPU_NUMBERS), &error),
-          CLMOE_INVALID_FILE, "cannot be locked");
+    FAILS(
+        clmoe_context_save_tuning(context, "/dev/null/x", row_for(any_size(t.key), "tile_rows=6 " CPU_NUMBERS), &error),
+        CLMOE_INVALID_FILE, "cannot be locked");
     assert_null(clmoe_context_tuning_path(NULL));
     case_free(c);
     close_it(o);
@@ -421,7 +430,8 @@ static clmoe__tuning_row parsed(const char *line) {
 static void test_save(void **state) {
     (void)state;
     test_folder folder = test_folder_new();
-    const clmoe__tuning_row row = parsed(LINE), other = parsed("\"b\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=4 " CPU_NUMBERS);
+    const clmoe__tuning_row row = parsed(LINE),
+                            other = parsed("\"b\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=4 " CPU_NUMBERS);
     const char *path = test_path(&folder, "new");
     char *text;
     OK(clmoe__tuning_save(path, &row, &error));
@@ -431,7 +441,8 @@ static void test_save(void **state) {
     OK(clmoe__tuning_save(path, &other, &error));
     OK(clmoe__tuning_save(path, &row, &error));
     text = read_all(path);
-    assert_string_equal(text, HEADER "\"b\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=4 " CPU_NUMBERS "\n" LINE "\n");
+    assert_string_equal(text,
+                        HEADER "\"b\" \"1.0\" portable/fma f32 f32 k64,n128 tile_rows=4 " CPU_NUMBERS "\n" LINE "\n");
     free(text);
     assert_int_equal(test_folder_count(&folder), 2); /* and its lock */
 
@@ -440,7 +451,8 @@ static void test_save(void **state) {
     path = test_file(&folder, "old", old, strlen(old));
     OK(clmoe__tuning_save(path, &row, &error));
     text = read_all(path);
-    assert_string_equal(text, HEADER "# mine\n\nnonsense\n# cut short: \"b\" \"1.0\" portable/fma f32 f32 any tile_rows=1\n" LINE "\n");
+    assert_string_equal(
+        text, HEADER "# mine\n\nnonsense\n# cut short: \"b\" \"1.0\" portable/fma f32 f32 any tile_rows=1\n" LINE "\n");
     free(text);
 
     /* another program's file is none of ours */
@@ -501,7 +513,8 @@ static void test_writers(void **state) {
         int status = 0;
         size_t bytes = 0;
         char *text = clmoe__os_file_read(path, &bytes);
-        if (text != NULL && (strncmp(text, HEADER, strlen(HEADER)) != 0 || text[bytes - 1] != '\n')) fail_msg("a part: %s", text);
+        if (text != NULL && (strncmp(text, HEADER, strlen(HEADER)) != 0 || text[bytes - 1] != '\n'))
+            fail_msg("a part: %s", text);
         free(text);
         const pid_t ended = waitpid(-1, &status, WNOHANG);
         if (ended <= 0) continue;

@@ -1,5 +1,5 @@
-/* No row of tuning changes a bit: layers with random legal rows, of the cpu and the gpu macro-kernel, against the shipped ones,
- * and the shipped ones against the oracle. */
+/* No row of tuning changes a bit: layers with random legal rows, of the cpu and the gpu macro-kernel, against the
+ * shipped ones, and the shipped ones against the oracle. */
 #include <stdio.h>
 
 #include "layer_case.h"
@@ -100,8 +100,10 @@ static void test_case(test_device *device, uint32_t format, uint32_t arithmetic,
 static const struct {
     const char *disable;
     uint32_t format, arithmetic, rows; /* how many are drawn: kernels take their time to compile */
-} kinds[] = {{NULL, CLMOE_BF16, CLMOE_ARITHMETIC_BF16, 2},  {NULL, CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8, 1},
-             {NULL, CLMOE_Q8_0, CLMOE_ARITHMETIC_BF16, 1},  {"cpu,matrix", CLMOE_F32, CLMOE_ARITHMETIC_F32, 1},
+} kinds[] = {{NULL, CLMOE_BF16, CLMOE_ARITHMETIC_BF16, 2},
+             {NULL, CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8, 1},
+             {NULL, CLMOE_Q8_0, CLMOE_ARITHMETIC_BF16, 1},
+             {"cpu,matrix", CLMOE_F32, CLMOE_ARITHMETIC_F32, 1},
              {"cpu,matrix", CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8, 1}};
 
 static void test_bits(void **state) {

@@ -1,10 +1,11 @@
-/* What the files of `clmoe-bench tune` share. Up- and down-projection of a layer are tuned at once: a candidate changes a number
- * of both, and each is judged by its own launches' device time. Numbers that belong to their common plan are judged by the sum.
+/* What the files of `clmoe-bench tune` share. Up- and down-projection of a layer are tuned at once: a candidate changes
+ * a number of both, and each is judged by its own launches' device time. Numbers that belong to their common plan are
+ * judged by the sum. On CPUs, CPU time of the whole forward decides as well, for both.
  *
- * Two settings are compared round by round: each round runs both at every number of tokens, on the same tokens and with other
- * copies of the weights, so that neither finds what the other left in a cache; who is first changes from round to round. A
- * round's figure is the geometric mean over the numbers of tokens of the ratio of times: every number counts the same. The
- * verdict is the median of the rounds with its 95% interval (timing.h). */
+ * Two settings are compared round by round: each round runs both at every number of tokens, on the same tokens and with
+ * other copies of the weights, so that neither finds what the other left in a cache; who is first changes from round to
+ * round. A round's figure is the geometric mean over the numbers of tokens of the ratio of times: every number counts
+ * the same. The verdict is the median of the rounds with its 95% interval (timing.h). */
 #ifndef CLMOE_BENCH_TUNE_H
 #define CLMOE_BENCH_TUNE_H
 
@@ -31,13 +32,13 @@ typedef struct tuner {
     session s;
     const tool_args *args;
     const host_layer *host;
-    device_layer shipped;         /* owns the weights */
+    device_layer shipped;           /* owns the weights */
     clmoe_tuning gemms[TUNE_GEMMS]; /* of the shipped layer */
     row_run runs[MAX_TOKEN_COUNTS]; /* one for each number of tokens */
     layer_result rows[MAX_TOKEN_COUNTS];
     float *wanted[MAX_TOKEN_COUNTS]; /* what the shipped layer makes of forward 0, to the bit */
     size_t run_count;
-    double started, ends;  /* by now_seconds() */
+    double started, ends; /* by now_seconds() */
     uint32_t tried, impossible, wrong;
     size_t turn; /* forwards so far: which copy of the weights is next */
 } tuner;
@@ -49,8 +50,9 @@ typedef struct tune_ratio {
     size_t rounds;
 } tune_ratio;
 
-/* Device times of the launches of a GEMM, and of both; from the call to the end of a forward; and, where the device is this
- * machine's CPU, CPU time of all threads in it: what others do on the machine disturbs that least, but it is of both GEMMs. */
+/* Device times of the launches of a GEMM, and of both; from the call to the end of a forward; and, where the device is
+ * this machine's CPU, CPU time of all threads in it: what others do on the machine disturbs that least, but it is of
+ * both GEMMs. */
 enum { TUNE_UP, TUNE_DOWN, TUNE_BOTH, TUNE_WALL, TUNE_CPU, TUNE_TIMES };
 
 /* Whether a setting is faster beyond doubt. */
@@ -60,8 +62,9 @@ int tune_is_faster(const tune_ratio *ratio);
 
 /* A row of GEMM g with these numbers. */
 void tune_row(const tuner *t, size_t g, const tune_setting *setting, char *text, size_t capacity);
-/* Makes the layers of a setting and checks them: the oracle's numbers, and the shipped layer's bits. 0; 1: the device cannot
- * run it; 2: it computes something else, which was complained of; 3: after another complaint. Nothing remains unless 0. */
+/* Makes the layers of a setting and checks them: the oracle's numbers, and the shipped layer's bits. 0; 1: the device
+ * cannot run it; 2: it computes something else, which was complained of; 3: after another complaint. Nothing remains
+ * unless 0. */
 int tune_layers_make(tuner *t, const tune_setting *setting, tune_layers *made);
 void tune_layers_free(tune_layers *layers);
 /* What the shipped layer makes of forward 0 at every number of tokens; 0, or 1 after a complaint. */
@@ -69,9 +72,10 @@ int tune_take_wanted(tuner *t);
 
 /* -------------------------------------------------------------------------------------------- tune_compare.c */
 
-/* Compares for `most` rounds at most, fewer when it is clear that `second` is not faster, or at this time. 0, or 1 after a
- * complaint. */
-int tune_compare(tuner *t, tune_layers *first, tune_layers *second, size_t most, double until, tune_ratio ratios[TUNE_TIMES]);
+/* Compares for `most` rounds at most, fewer when it is clear that `second` is not faster, or at this time. 0, or 1
+ * after a complaint. */
+int tune_compare(tuner *t, tune_layers *first, tune_layers *second, size_t most, double until,
+                 tune_ratio ratios[TUNE_TIMES]);
 
 /* --------------------------------------------------------------------------------------------- tune_search.c */
 

@@ -1,5 +1,5 @@
-/* `clmoe-bench tune`: looks for the numbers with which a device multiplies a layer's experts fastest, proves each setting before
- * it is timed, keeps the best in the user's file and prints its row. Calls the library. */
+/* `clmoe-bench tune`: looks for the numbers with which a device multiplies a layer's experts fastest, proves each
+ * setting before it is timed, keeps the best in the user's file and prints its row. Calls the library. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,8 @@ static error_t parse(int key, char *text, struct argp_state *state) { return par
 int tune_args(int argc, char **argv, tool_args *args) {
     static const struct argp_option options[] = {
         SHAPE_OPTIONS,
-        {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,16,64,512); each counts the same, one named twice counts twice", 0},
+        {"tokens", 't', "LIST", 0,
+         "tokens of a forward (default 1,16,64,512); each counts the same, one named twice counts twice", 0},
         {"weights", 'w', "LIST", 0, "formats of the weights (default bf16), or all:", 0},
         ARITHMETIC_OPTION,
         {"seconds", 's', "S", 0, "seconds of searching for each model and format (default 60)", 0},
@@ -34,7 +35,8 @@ int tune_args(int argc, char **argv, tool_args *args) {
         parse,
         NULL,
         "Looks for the tile sizes and prefetch distances with which this device multiplies the experts of these layers "
-        "fastest. Each setting is checked first: against sums in double precision, and bit for bit against the shipped one. "
+        "fastest. Each setting is checked first: against sums in double precision, and bit for bit against the shipped "
+        "one. "
         "What is faster beyond doubt is kept in the file that every program of this user reads (CLMOE_TUNING, else "
         "~/.config/clmoe/tuning), for matrices of the same size class, and printed as a row to contribute.\v"
         "Example: clmoe-bench tune --model olmoe --weights bf16,q4_0 --seconds 120",
@@ -42,7 +44,8 @@ int tune_args(int argc, char **argv, tool_args *args) {
         layer_help,
         NULL};
     static const uint32_t tokens[] = {1, 16, 64, 512};
-    *args = (tool_args){.seconds = 60, .seed = 1, .custom = model_by_numbers(), .formats = {CLMOE_BF16}, .format_count = 1};
+    *args =
+        (tool_args){.seconds = 60, .seed = 1, .custom = model_by_numbers(), .formats = {CLMOE_BF16}, .format_count = 1};
     memcpy(args->tokens, tokens, sizeof tokens);
     args->token_count = COUNT_OF(tokens);
     return argp_parse(&argp, argc, argv, 0, NULL, args) != 0 ? 2 : 0;
@@ -54,11 +57,14 @@ int tune_args(int argc, char **argv, tool_args *args) {
 typedef struct result {
     tune_setting shipped, best;
     int is_better[TUNE_GEMMS];
-    tune_ratio ratios[TUNE_TIMES]; /* of the best over the shipped setting; rounds 0: nothing else was better in the search */
+    tune_ratio
+        ratios[TUNE_TIMES]; /* of the best over the shipped setting; rounds 0: nothing else was better in the search */
     double seconds;
 } result;
 
-static int differs(const result *r, size_t g) { return memcmp(r->shipped.values[g], r->best.values[g], sizeof r->best.values[g]) != 0; }
+static int differs(const result *r, size_t g) {
+    return memcmp(r->shipped.values[g], r->best.values[g], sizeof r->best.values[g]) != 0;
+}
 
 static int plan_differs(const tuner *t, const result *r) {
     int differ = 0;
@@ -68,8 +74,8 @@ static int plan_differs(const tuner *t, const result *r) {
     return differ;
 }
 
-/* The best against the shipped setting, on fresh rounds: what won a search has been lucky too. Numbers of the plan stay with
- * both GEMMs or none. */
+/* The best against the shipped setting, on fresh rounds: what won a search has been lucky too. Numbers of the plan stay
+ * with both GEMMs or none. */
 static int confirm(tuner *t, result *r) {
     tune_layers shipped = {0}, best = {0};
     if (!differs(r, TUNE_UP) && !differs(r, TUNE_DOWN)) return 0;
@@ -86,9 +92,10 @@ static int confirm(tuner *t, result *r) {
 }
 
 static void print_ratio(const tuner *t, const char *of, const tune_ratio *ratio) {
-    printf("  %-10s %.3f of the shipped rows' time (%.3f to %.3f, %zu rounds); by tokens", of, ratio->median, ratio->low, ratio->high,
-           ratio->rounds);
-    for (size_t i = 0; i < t->run_count; i++) printf("%s %u: %.3f", i == 0 ? "" : ",", t->rows[i].tokens, ratio->at_tokens[i]);
+    printf("  %-10s %.3f of the shipped rows' time (%.3f to %.3f, %zu rounds); by tokens", of, ratio->median,
+           ratio->low, ratio->high, ratio->rounds);
+    for (size_t i = 0; i < t->run_count; i++)
+        printf("%s %u: %.3f", i == 0 ? "" : ",", t->rows[i].tokens, ratio->at_tokens[i]);
     printf("%s\n", tune_is_faster(ratio) ? ", faster" : "");
 }
 
@@ -98,8 +105,8 @@ static void print_result(const tuner *t, const result *r) {
     progress_clear();
     printf("%s %s, tokens", t->host->shape->name, format_name(t->host->format));
     for (size_t i = 0; i < t->run_count; i++) printf("%s %u", i == 0 ? "" : ",", t->rows[i].tokens);
-    printf(": %u settings timed in %.1f s, %u that the device cannot run, %u that compute something else\n", t->tried, r->seconds,
-           t->impossible, t->wrong);
+    printf(": %u settings timed in %.1f s, %u that the device cannot run, %u that compute something else\n", t->tried,
+           r->seconds, t->impossible, t->wrong);
     for (size_t g = 0; g < TUNE_GEMMS && compared; g++) print_ratio(t, t->gemms[g].stage, &r->ratios[g]);
     if (compared) print_ratio(t, "both", &r->ratios[TUNE_BOTH]);
     if (compared && t->s.is_cpu) print_ratio(t, "CPU time", &r->ratios[TUNE_CPU]);
@@ -108,7 +115,9 @@ static void print_result(const tuner *t, const result *r) {
         char row[1024];
         tune_row(t, g, r->is_better[g] ? &r->best : &r->shipped, row, sizeof row);
         printf("  %-10s %s: %s\n", t->gemms[g].stage,
-               r->is_better[g] ? "row to contribute" : "nothing that was tried is faster beyond doubt, the shipped row stays", row);
+               r->is_better[g] ? "row to contribute"
+                               : "nothing that was tried is faster beyond doubt, the shipped row stays",
+               row);
     }
 }
 
@@ -144,8 +153,11 @@ static int open_runs(tuner *t) {
     for (size_t i = 0; i < t->args->token_count; i++) {
         clmoe_error error = {.struct_size = sizeof error};
         row_run *run = &t->runs[i];
-        t->rows[i] = (layer_result){.shape = t->host->shape, .format = t->host->format, .tokens = t->args->tokens[i],
-                                    .seed = t->host->seed, .copies = t->shipped.copies};
+        t->rows[i] = (layer_result){.shape = t->host->shape,
+                                    .format = t->host->format,
+                                    .tokens = t->args->tokens[i],
+                                    .seed = t->host->seed,
+                                    .copies = t->shipped.copies};
         *run = (row_run){.s = &t->s, .host = t->host, .device = &t->shipped, .row = &t->rows[i]};
         t->run_count++;
         if (row_run_open(run)) return 1;
@@ -165,7 +177,7 @@ static int describe(tuner *t) {
     return 0;
 }
 
-/* Which copies of the weights a device's cache asks for, two at least: the settings that are compared use different ones. */
+/* Copies of the weights that a device's cache asks for. */
 static uint32_t copies_wanted(const tuner *t, const model *m, uint32_t format) {
     const uint64_t cache = last_level_cache(t->s.device);
     uint32_t copies = 1;
@@ -179,7 +191,8 @@ static uint32_t copies_wanted(const tuner *t, const model *m, uint32_t format) {
 static int search(tuner *t, const host_layer *host, uint32_t copies, result *r) {
     int failed = 0;
     t->host = host;
-    for (uint32_t i = 0; i < copies && !failed; i++) failed = device_layer_add(&t->s, host, t->args->arithmetic, &t->shipped);
+    for (uint32_t i = 0; i < copies && !failed; i++)
+        failed = device_layer_add(&t->s, host, t->args->arithmetic, &t->shipped);
     if (!failed) failed = open_runs(t) || describe(t) || tune_take_wanted(t);
     t->started = now_seconds();
     t->ends = t->started + SEARCH_SHARE * t->args->seconds;
@@ -208,7 +221,8 @@ static int save(tuner *t, const result *r, const char *path) {
         if (!r->is_better[g]) continue;
         tune_row(t, g, &r->best, row, sizeof row);
         if (path[0] == '\0')
-            printf("  %-10s not kept: CLMOE_TUNING is off, or this user has no folder for settings\n", t->gemms[g].stage);
+            printf("  %-10s not kept: CLMOE_TUNING is off, or this user has no folder for settings\n",
+                   t->gemms[g].stage);
         else if (clmoe_context_save_tuning(t->s.context, path, row, &error) != CLMOE_OK)
             return complain_clmoe("the row was not kept", &error);
         else
@@ -223,7 +237,8 @@ static int tune_layer(tuner *t, const model *m, uint32_t format, const char *pat
     uint64_t extra = 0;
     char why[160];
     for (size_t i = 0; i < t->args->token_count; i++) extra += row_bytes(m, t->args->tokens[i]);
-    const uint32_t copies = possible_copies(&t->s, m, format, t->args->arithmetic, copies_wanted(t, m, format), extra, why, sizeof why);
+    const uint32_t copies =
+        possible_copies(&t->s, m, format, t->args->arithmetic, copies_wanted(t, m, format), extra, why, sizeof why);
     if (copies == 0) return printf("%s %s: %s: skipped\n", m->name, format_name(format), why) < 0;
     progress("%s %s: making the weights", m->name, format_name(format));
     int failed = host_layer_make(m, format, t->args->seed, &host) || search(t, &host, copies, &r);
@@ -247,7 +262,8 @@ static int open_sessions(tuner *t, char *path, size_t capacity) {
     if (session_open(t->args->device, &s)) return 1;
     const char *own = clmoe_context_tuning_path(s.context);
     int failed = 0;
-    if (own != NULL && (size_t)snprintf(path, capacity, "%s", own) >= capacity) failed = complain("CLMOE_TUNING is too long");
+    if (own != NULL && (size_t)snprintf(path, capacity, "%s", own) >= capacity)
+        failed = complain("CLMOE_TUNING is too long");
     session_close(&s);
     return failed || session_open_untuned(t->args->device, &t->s);
 }

@@ -7,9 +7,9 @@
 #include "tune.h"
 
 #define MAX_LAUNCHES 4096
-#define FIRST_LOOK   3     /* rounds after which what is clearly slower is given up */
+#define FIRST_LOOK   3 /* rounds after which what is clearly slower is given up */
 #define SLOWER       1.01
-#define SECOND_LOOK  7     /* and what is not faster */
+#define SECOND_LOOK  7 /* and what is not faster */
 #define NOT_FASTER   0.998
 #define ENOUGH       6     /* rounds, for an interval */
 #define GAIN         0.995 /* smaller ones are not worth a row */
@@ -77,17 +77,20 @@ static void summarise(const tuner *t, const rounds *r, tune_ratio ratios[TUNE_TI
     }
 }
 
-int tune_is_faster(const tune_ratio *ratio) { return ratio->rounds >= ENOUGH && ratio->median < GAIN && ratio->high < 1; }
+int tune_is_faster(const tune_ratio *ratio) {
+    return ratio->rounds >= ENOUGH && ratio->median < GAIN && ratio->high < 1;
+}
 
-/* By no measure worth another round. */
+/* Not worth another round: on a CPU by the time that others disturb least, else by no measure. */
 static int is_hopeless(const tune_ratio ratios[TUNE_TIMES], int is_cpu) {
     const double limit = ratios[0].rounds < SECOND_LOOK ? SLOWER : NOT_FASTER;
     if (ratios[0].rounds < FIRST_LOOK) return 0;
-    if (is_cpu && ratios[TUNE_CPU].median > limit) return 1;
+    if (is_cpu) return ratios[TUNE_CPU].median > limit;
     return ratios[TUNE_UP].median > limit && ratios[TUNE_DOWN].median > limit && ratios[TUNE_BOTH].median > limit;
 }
 
-int tune_compare(tuner *t, tune_layers *first, tune_layers *second, size_t most, double until, tune_ratio ratios[TUNE_TIMES]) {
+int tune_compare(tuner *t, tune_layers *first, tune_layers *second, size_t most, double until,
+                 tune_ratio ratios[TUNE_TIMES]) {
     static rounds r;
     double warm[TUNE_TIMES];
     r.count = 0;

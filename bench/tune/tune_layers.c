@@ -1,4 +1,5 @@
-/* Layers with other numbers than the shipped ones: made, and proved to compute the same. Calls the library and OpenCL. */
+/* Layers with other numbers than the shipped ones: made, and proved to compute the same. Calls the library and OpenCL.
+ * */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static int set_rows(tuner *t, const tune_setting *setting) {
 static int create_layers(tuner *t, tune_layers *made) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_layer_desc desc;
-    if (device_layer_desc(t->host->shape, &desc, &error) != CLMOE_OK) return complain_clmoe("a layer's description", &error);
+    if (device_layer_desc(t->host->shape, &desc, &error) != CLMOE_OK)
+        return complain_clmoe("a layer's description", &error);
     for (uint32_t i = 0; i < t->shipped.copies; i++) {
         made->device.weights[i] = t->shipped.weights[i];
         if (clmoe_layer_create(t->s.context, t->shipped.weights[i], &desc, &made->device.layers[i], &error) != CLMOE_OK)

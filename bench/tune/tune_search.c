@@ -1,5 +1,5 @@
-/* The search: from the shipped setting, one number after another takes each value worth trying, and what is faster stays, until
- * no single change helps; then changes of two or three numbers, by chance. */
+/* The search: from the shipped setting, one number after another takes each value worth trying, and what is faster
+ * stays, until no single change helps; then changes of two or three numbers, by chance. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,9 +7,9 @@
 #include "progress.h"
 #include "tune.h"
 
-#define ROUNDS     11    /* of a comparison; the interval of the median needs 6 */
-#define MAX_TRIED  4096
-#define MAX_DRAWS  1000  /* settings drawn in vain before it is said that there are no more */
+#define ROUNDS    11 /* of a comparison; the interval of the median needs 6 */
+#define MAX_TRIED 4096
+#define MAX_DRAWS 1000 /* settings drawn in vain before it is said that there are no more */
 
 typedef struct search {
     tuner *t;
@@ -25,11 +25,13 @@ static int has_seen(search *s, const tune_setting *setting) {
     return 0;
 }
 
-static int time_is_over(const search *s) { return s->seen_count == MAX_TRIED || now_seconds() + s->longest > s->t->ends; }
+static int time_is_over(const search *s) {
+    return s->seen_count == MAX_TRIED || now_seconds() + s->longest > s->t->ends;
+}
 
 /* The setting of the GEMMs that are faster, in *next; together: both or none. 0: there is nothing new. */
-static int take_faster(const search *s, const tune_setting *candidate, int together, const tune_ratio ratios[TUNE_TIMES],
-                       tune_setting *next) {
+static int take_faster(const search *s, const tune_setting *candidate, int together,
+                       const tune_ratio ratios[TUNE_TIMES], tune_setting *next) {
     const int all = tune_is_faster(&ratios[TUNE_BOTH]) || tune_is_faster(&ratios[TUNE_CPU]);
     int better = 0;
     *next = s->best.setting;
@@ -44,8 +46,8 @@ static int take_faster(const search *s, const tune_setting *candidate, int toget
 static void show(const search *s) {
     const tuner *t = s->t;
     const double left = t->ends - now_seconds();
-    progress("%s %s: %u rows tried, %u impossible, %.0f s left", t->host->shape->name, format_name(t->host->format), t->tried,
-             t->impossible, left > 0 ? left : 0);
+    progress("%s %s: %u rows tried, %u impossible, %.0f s left", t->host->shape->name, format_name(t->host->format),
+             t->tried, t->impossible, left > 0 ? left : 0);
 }
 
 /* *improved 1: it became the best, at least in part. 0, or 1 after a complaint. */

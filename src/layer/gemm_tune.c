@@ -1,5 +1,5 @@
-/* The numbers a grouped GEMM is built with: a row of tuning's where there is one that the device can run and that passes the
- * variant's self-test, else those that are shipped. */
+/* The numbers a grouped GEMM is built with: a row of tuning's where there is one that the device can run and that
+ * passes the variant's self-test, else those that are shipped. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@ static void describe_origin(const clmoe__tuning_row *row, char *text, size_t cap
 }
 
 /* As tuned; *passed 0: it cannot be used, and `why` says it. */
-static clmoe_status prove(clmoe_context *context, const clmoe__matrix *matrix, const clmoe__gemm_choice *choice, int *passed,
-                          char *why, size_t capacity, clmoe_error *error) {
+static clmoe_status prove(clmoe_context *context, const clmoe__matrix *matrix, const clmoe__gemm_choice *choice,
+                          int *passed, char *why, size_t capacity, clmoe_error *error) {
     const int is_block = clmoe__format_is_block(matrix->format);
     *passed = 0;
     if (!clmoe__choice_fits(context, choice, is_block, matrix->arithmetic, why, capacity)) return CLMOE_OK;
@@ -35,12 +35,13 @@ clmoe_status clmoe__gemm_tuned(clmoe_context *context, const clmoe__matrix *matr
     if (!clmoe__tuning_find(context, shipped, matrix, &row)) return CLMOE_OK;
     describe_origin(&row, origin, sizeof origin);
     clmoe__tuning_apply(&row, choice);
-    if (memcmp(choice, shipped, sizeof *choice) != 0) TRY(prove(context, matrix, choice, &passed, why, sizeof why, error));
+    if (memcmp(choice, shipped, sizeof *choice) != 0)
+        TRY(prove(context, matrix, choice, &passed, why, sizeof why, error));
     snprintf(from, capacity, "%s", origin);
     if (passed) return CLMOE_OK;
     *choice = *shipped;
     snprintf(from, capacity, "%s; the row of %s: %s", origins[0], origin, why);
-    clmoe__log(context, "tuning: %s for %s: the row of %s: %s", shipped->variant->name, clmoe__format_name(matrix->format),
-               origin, why);
+    clmoe__log(context, "tuning: %s for %s: the row of %s: %s", shipped->variant->name,
+               clmoe__format_name(matrix->format), origin, why);
     return CLMOE_OK;
 }

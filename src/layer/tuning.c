@@ -36,7 +36,8 @@ const char *clmoe__tuning_is_foreign(const clmoe__tuning_row *row, const clmoe__
 /* How well a row serves; 0: not at all. */
 static uint32_t rank(const clmoe__tuning_row *row, const clmoe__gemm_choice *choice, const clmoe__matrix *matrix) {
     const uint64_t columns = (uint64_t)matrix->out_features * (matrix->gated ? 2 : 1);
-    if (row->variant != choice->variant || row->format != matrix->format || row->arithmetic != matrix->arithmetic) return 0;
+    if (row->variant != choice->variant || row->format != matrix->format || row->arithmetic != matrix->arithmetic)
+        return 0;
     if (row->k == 0) return 2 * (uint32_t)row->origin;
     const int same = row->k == clmoe__size_class(matrix->in_features) && row->columns == clmoe__size_class(columns);
     return same ? 2 * (uint32_t)row->origin + 1 : 0;
@@ -79,7 +80,9 @@ clmoe_status clmoe__tuning_add(clmoe_context *context, const clmoe__tuning_row *
     clmoe__tuning *tuning = context->tuning;
     size_t i = 0;
     clmoe__mutex_lock(context->mutex);
-    while (i < tuning->count && (tuning->rows[i].origin != row->origin || !clmoe__tuning_same_key(&tuning->rows[i], row))) i++;
+    while (i < tuning->count &&
+           (tuning->rows[i].origin != row->origin || !clmoe__tuning_same_key(&tuning->rows[i], row)))
+        i++;
     const int fits = i < tuning->count || has_room(tuning);
     if (fits) tuning->rows[i] = *row;
     if (fits && i == tuning->count) tuning->count++;

@@ -1,15 +1,16 @@
-/* Rows of tuning: numbers in place of the shipped ones for a device, a variant, a format, an arithmetic and a class of sizes. A
- * context has those of the library (src/select/tuned_rows.c), of the user's file, and those set by the program; the later kind
- * comes first, and of one kind a row for a class before one for any size, the last of equal ones.
+/* Rows of tuning: numbers in place of the shipped ones for a device, a variant, a format, an arithmetic and a class of
+ * sizes. A context has those of the library (src/select/tuned_rows.c), of the user's file, and those set by the
+ * program; the later kind comes first, and of one kind a row for a class before one for any size, the last of equal
+ * ones.
  *
  *     clmoe tuning 1
  *     # a comment
  *     "DEVICE" "DRIVER" VARIANT FORMAT ARITHMETIC CLASS NAME=VALUE ...
  *
- * DEVICE and DRIVER are what OpenCL calls them, with ? for quotes and control characters; a name may end in *, which stands for
- * any end. CLASS is k2048,n4096 (in_features and columns, the power of two at or above each, 64 to 65536) or any. Every number
- * of the variant's macro-kernel is there, once, in any order. A line that says anything else is ignored, and so is one that has
- * no end, for it may be cut short. */
+ * DEVICE and DRIVER are what OpenCL calls them, with ? for quotes and control characters; a name may end in *, which
+ * stands for any end. CLASS is k2048,n4096 (in_features and columns, the power of two at or above each, 64 to 65536) or
+ * any. Every number of the variant's macro-kernel is there, once, in any order. A line that says anything else is
+ * ignored, and so is one that has no end, for it may be cut short. */
 #ifndef CLMOE_LAYER_TUNING_H
 #define CLMOE_LAYER_TUNING_H
 
@@ -21,13 +22,17 @@
 #define CLMOE__TUNING_HEADER "clmoe tuning 1"
 #define CLMOE__TUNING_LINE   1024 /* bytes of a line at most */
 
-typedef enum clmoe__tuning_origin { CLMOE__TUNING_SHIPPED = 1, CLMOE__TUNING_FILE, CLMOE__TUNING_SET } clmoe__tuning_origin;
+typedef enum clmoe__tuning_origin {
+    CLMOE__TUNING_SHIPPED = 1,
+    CLMOE__TUNING_FILE,
+    CLMOE__TUNING_SET
+} clmoe__tuning_origin;
 
 typedef struct clmoe__tuning_row {
     char device[132], driver[132];
     const clmoe__gemm_variant *variant;
     uint32_t format, arithmetic;
-    uint32_t k, columns; /* classes; 0: any */
+    uint32_t k, columns;                   /* classes; 0: any */
     uint32_t values[CLMOE__TUNING_FIELDS]; /* as clmoe__tuning_field_at counts */
     clmoe__tuning_origin origin;
     uint32_t line; /* of the file */
@@ -74,7 +79,8 @@ void clmoe__tuning_apply(const clmoe__tuning_row *row, clmoe__gemm_choice *choic
 
 /* Reads the file into the context's rows; what is wrong goes to the notes and the log. */
 clmoe_status clmoe__tuning_read(clmoe_context *context, clmoe_error *error);
-/* Puts a row into a file in place of one of its key; all else stays as it is. Safe against other processes that do the same. */
+/* Puts a row into a file in place of one of its key; all else stays as it is. Safe against other processes that do the
+ * same. */
 clmoe_status clmoe__tuning_save(const char *path, const clmoe__tuning_row *row, clmoe_error *error);
 
 #endif

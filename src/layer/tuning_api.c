@@ -12,7 +12,8 @@ void clmoe_tuning_default(clmoe_tuning *tuning, size_t struct_size) {
 
 static void fill_key(const clmoe_context *context, const clmoe__gemm *gemm, clmoe_tuning *to) {
     const clmoe__matrix *matrix = gemm->matrix;
-    clmoe__tuning_row row = {.variant = gemm->choice.variant, .format = matrix->format, .arithmetic = matrix->arithmetic};
+    clmoe__tuning_row row = {
+        .variant = gemm->choice.variant, .format = matrix->format, .arithmetic = matrix->arithmetic};
     row.k = clmoe__size_class(matrix->in_features);
     row.columns = clmoe__size_class((uint64_t)matrix->out_features * (matrix->gated ? 2 : 1));
     clmoe__tuning_name(context->device.name, row.device, sizeof row.device);
@@ -61,7 +62,8 @@ clmoe_status clmoe_layer_tuning(const clmoe_layer *layer, uint32_t i, clmoe_tuni
 }
 
 /* A row for this device that it can run. */
-static clmoe_status take_row(const clmoe_context *context, const char *text, clmoe__tuning_row *row, clmoe_error *error) {
+static clmoe_status take_row(const clmoe_context *context, const char *text, clmoe__tuning_row *row,
+                             clmoe_error *error) {
     char reason[320];
     const char *wrong = clmoe__tuning_parse(text, strlen(text), row, reason, sizeof reason);
     REQUIRE(wrong == NULL, error, "row", "the row %s", wrong);
@@ -70,7 +72,8 @@ static clmoe_status take_row(const clmoe_context *context, const char *text, clm
     clmoe__gemm_choice choice = {.variant = row->variant, .lanes = clmoe__panel_lanes(context)};
     if (row->variant->macro == CLMOE__MACRO_MATRIX) choice.matrix = *clmoe__matrix_shape_at(row->variant->micro);
     clmoe__tuning_apply(row, &choice);
-    if (clmoe__choice_fits(context, &choice, clmoe__format_is_block(row->format), row->arithmetic, reason, sizeof reason))
+    if (clmoe__choice_fits(context, &choice, clmoe__format_is_block(row->format), row->arithmetic, reason,
+                           sizeof reason))
         return CLMOE_OK;
     return clmoe__fail(error, CLMOE_UNSUPPORTED, "row", "%s: %s", row->variant->name, reason);
 }
@@ -87,7 +90,8 @@ clmoe_status clmoe_context_tune(clmoe_context *context, const char *text, clmoe_
     return clmoe__tuning_add(context, &row, error);
 }
 
-clmoe_status clmoe_context_save_tuning(const clmoe_context *context, const char *path, const char *text, clmoe_error *error) {
+clmoe_status clmoe_context_save_tuning(const clmoe_context *context, const char *path, const char *text,
+                                       clmoe_error *error) {
     clmoe__tuning_row row;
     REQUIRE(context != NULL, error, "context", "context is NULL");
     REQUIRE(text != NULL, error, "row", "row is NULL");

@@ -124,8 +124,10 @@ static int is_row_of(const text_line *line, const clmoe__tuning_row *key) {
            clmoe__tuning_same_key(&row, key);
 }
 
-/* The old lines but those of the row's key. What was cut short becomes a comment: with an end it might say something. */
-static const char *copy_others(clmoe__file_writer *writer, const char *text, size_t bytes, const clmoe__tuning_row *row) {
+/* The old lines but those of the row's key. What was cut short becomes a comment: with an end it might say something.
+ * */
+static const char *copy_others(clmoe__file_writer *writer, const char *text, size_t bytes,
+                               const clmoe__tuning_row *row) {
     size_t at = 0;
     text_line line;
     const char *wrong = NULL;
@@ -146,7 +148,8 @@ static const char *replace(const char *path, const char *text, size_t bytes, con
     memcpy(line + length, "\n", 2);
     const char *wrong = clmoe__os_writer_open(path, &writer);
     if (wrong != NULL) return wrong;
-    if (bytes == 0) wrong = clmoe__os_writer_write(writer, CLMOE__TUNING_HEADER "\n", strlen(CLMOE__TUNING_HEADER "\n"));
+    if (bytes == 0)
+        wrong = clmoe__os_writer_write(writer, CLMOE__TUNING_HEADER "\n", strlen(CLMOE__TUNING_HEADER "\n"));
     if (wrong == NULL) wrong = copy_others(writer, text, bytes, row);
     if (wrong == NULL) wrong = clmoe__os_writer_write(writer, line, (size_t)length + 1);
     if (wrong == NULL) return clmoe__os_writer_commit(writer);

@@ -46,7 +46,8 @@ static int take_name(cursor *c, const char *what, char *to, size_t capacity) {
     while (c->at < c->end && *c->at != '"') c->at++;
     const size_t length = (size_t)(c->at - begin);
     if (c->at == c->end) return WRONG(c, "%s has no closing quote", what);
-    if (length == 0 || length >= capacity) return WRONG(c, "%s has %zu bytes, expected 1 to %zu", what, length, capacity - 1);
+    if (length == 0 || length >= capacity)
+        return WRONG(c, "%s has %zu bytes, expected 1 to %zu", what, length, capacity - 1);
     memcpy(to, begin, length);
     to[length] = '\0';
     c->at++;
@@ -96,26 +97,30 @@ static int take_class(cursor *c, clmoe__tuning_row *row) {
     if (word_is(w, "any")) return 1;
     const char *comma = memchr(w.text, ',', w.length);
     if (comma != NULL && w.text[0] == 'k' && (size_t)(comma - w.text) + 1 < w.length && comma[1] == 'n') {
-        const word k = {w.text + 1, (size_t)(comma - w.text) - 1}, n = {comma + 2, w.length - (size_t)(comma + 2 - w.text)};
+        const word k = {w.text + 1, (size_t)(comma - w.text) - 1},
+                   n = {comma + 2, w.length - (size_t)(comma + 2 - w.text)};
         if (number(k, &row->k) && number(n, &row->columns) && clmoe__size_class(row->k) == row->k &&
             clmoe__size_class(row->columns) == row->columns)
             return 1;
     }
-    return WRONG(c, "'%.*s' is no class of sizes, expected any or kK,nN with powers of two from 64 to 65536", shown(w), w.text);
+    return WRONG(c, "'%.*s' is no class of sizes, expected any or kK,nN with powers of two from 64 to 65536", shown(w),
+                 w.text);
 }
 
 /* NAME=VALUE; *seen has a bit for each number. */
 static int take_value(cursor *c, word w, clmoe__tuning_row *row, uint32_t *seen) {
     const char *equals = memchr(w.text, '=', w.length);
     if (equals == NULL) return WRONG(c, "'%.*s' is no NAME=VALUE", shown(w), w.text);
-    const word name = {w.text, (size_t)(equals - w.text)}, text = {equals + 1, w.length - (size_t)(equals + 1 - w.text)};
+    const word name = {w.text, (size_t)(equals - w.text)},
+               text = {equals + 1, w.length - (size_t)(equals + 1 - w.text)};
     const clmoe__tuning_field *field;
     for (uint32_t i = 0; (field = clmoe__tuning_field_at(row->variant->macro, i)) != NULL; i++) {
         if (!word_is(name, field->name)) continue;
         if ((*seen >> i & 1u) != 0) return WRONG(c, "%s is there twice", field->name);
         *seen |= 1u << i;
         if (number(text, &row->values[i]) && row->values[i] >= field->low && row->values[i] <= field->high) return 1;
-        return WRONG(c, "%s is '%.*s', expected %u to %u", field->name, shown(text), text.text, field->low, field->high);
+        return WRONG(c, "%s is '%.*s', expected %u to %u", field->name, shown(text), text.text, field->low,
+                     field->high);
     }
     return WRONG(c, "%s has no number '%.*s'", row->variant->name, shown(name), name.text);
 }
@@ -125,11 +130,13 @@ static int take_values(cursor *c, clmoe__tuning_row *row) {
     for (word w = next_word(c); w.length != 0; w = next_word(c))
         if (!take_value(c, w, row, &seen)) return 0;
     for (uint32_t i = 0; clmoe__tuning_field_at(row->variant->macro, i) != NULL; i++)
-        if ((seen >> i & 1u) == 0) return WRONG(c, "%s is missing", clmoe__tuning_field_at(row->variant->macro, i)->name);
+        if ((seen >> i & 1u) == 0)
+            return WRONG(c, "%s is missing", clmoe__tuning_field_at(row->variant->macro, i)->name);
     return 1;
 }
 
-const char *clmoe__tuning_parse(const char *line, size_t length, clmoe__tuning_row *row, char *reason, size_t capacity) {
+const char *clmoe__tuning_parse(const char *line, size_t length, clmoe__tuning_row *row, char *reason,
+                                size_t capacity) {
     cursor c = {line, line + length, reason, capacity};
     memset(row, 0, sizeof *row);
     snprintf(reason, capacity, "is longer than %d bytes", CLMOE__TUNING_LINE);
@@ -138,8 +145,8 @@ const char *clmoe__tuning_parse(const char *line, size_t length, clmoe__tuning_r
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)line[i] < 32 && line[i] != '\t') return reason;
     if (!take_name(&c, "the device", row->device, sizeof row->device) ||
-        !take_name(&c, "the driver", row->driver, sizeof row->driver) || !take_variant(&c, row) || !take_format(&c, row) ||
-        !take_arithmetic(&c, row) || !take_class(&c, row) || !take_values(&c, row))
+        !take_name(&c, "the driver", row->driver, sizeof row->driver) || !take_variant(&c, row) ||
+        !take_format(&c, row) || !take_arithmetic(&c, row) || !take_class(&c, row) || !take_values(&c, row))
         return reason;
     if (clmoe__arithmetic_check(row->format, row->arithmetic, NULL) == CLMOE_OK) return NULL;
     snprintf(reason, capacity, "%s weights have no %s arithmetic", clmoe__format_name(row->format),
@@ -149,7 +156,8 @@ const char *clmoe__tuning_parse(const char *line, size_t length, clmoe__tuning_r
 
 void clmoe__tuning_name(const char *from, char *to, size_t capacity) {
     size_t i = 0;
-    for (; from[i] != '\0' && i + 1 < capacity; i++) to[i] = (unsigned char)from[i] < 32 || from[i] == '"' ? '?' : from[i];
+    for (; from[i] != '\0' && i + 1 < capacity; i++)
+        to[i] = (unsigned char)from[i] < 32 || from[i] == '"' ? '?' : from[i];
     to[i] = '\0';
     if (i == 0) snprintf(to, capacity, "?");
 }

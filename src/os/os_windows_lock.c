@@ -28,7 +28,7 @@ const char *clmoe__os_lock_file(const char *path, clmoe__file_lock **out) {
     }
     const DWORD code = GetLastError();
     free(lock);
-    return code == ERROR_PATH_NOT_FOUND ? "cannot be locked: its folder does not exist"
+    return code == ERROR_PATH_NOT_FOUND  ? "cannot be locked: its folder does not exist"
            : code == ERROR_ACCESS_DENIED ? "cannot be locked: its folder may not be written to"
                                          : "cannot be locked";
 }

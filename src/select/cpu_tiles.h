@@ -1,5 +1,5 @@
-/* Shapes of gemm_cpu.cl's tiles and how far it reads ahead: rows of data, the first that is made for a device. A tuner may put
- * other numbers in their place (tuning_fields.h): none changes a bit of any result. */
+/* Shapes of gemm_cpu.cl's tiles and how far it reads ahead: rows of data, the first that is made for a device. A tuner
+ * may put other numbers in their place (tuning_fields.h): none changes a bit of any result. */
 #ifndef CLMOE_SELECT_CPU_TILES_H
 #define CLMOE_SELECT_CPU_TILES_H
 
@@ -20,11 +20,12 @@ typedef struct clmoe__cpu_shape {
 } clmoe__cpu_shape;
 
 /* The row for this device. The last one takes every device. */
-const clmoe__cpu_shape *clmoe__cpu_shape_for(const clmoe__device *device, uint32_t lanes, uint32_t arithmetic, int is_block);
+const clmoe__cpu_shape *clmoe__cpu_shape_for(const clmoe__device *device, uint32_t lanes, uint32_t arithmetic,
+                                             int is_block);
 /* The i-th row, NULL past the last. */
 const clmoe__cpu_shape *clmoe__cpu_shape_at(uint32_t i);
 /* 1, or 0 and what does not go together. */
-int clmoe__cpu_shape_fits(uint32_t tile_rows, const clmoe__cpu_tile *tile, uint32_t arithmetic, int is_block, char *reason,
-                          size_t capacity);
+int clmoe__cpu_shape_fits(uint32_t tile_rows, const clmoe__cpu_tile *tile, uint32_t arithmetic, int is_block,
+                          char *reason, size_t capacity);
 
 #endif

@@ -36,7 +36,7 @@ uint64_t clmoe__gpu_tile_local_bytes(const clmoe__gpu_tile *tile, uint32_t arith
     return 4 * tile->buffers * words + LIST_BYTES;
 }
 
-/* What the #errors of cl/gpu_tile.clh and the loads of weights in pieces of 16 bytes ask for. */
+/* What the #errors of cl/gpu_tile.clh and cl/gpu_int8.clh and the loads of weights in pieces of 16 bytes ask for. */
 static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, uint32_t arithmetic) {
     const uint32_t k_unit = arithmetic == CLMOE_ARITHMETIC_INT8 ? 32 : 4;
     if (t->lanes != 4 && (t->lanes != 8 || arithmetic == CLMOE_ARITHMETIC_INT8)) return "lanes must be 4 or 8, with int8 4";
@@ -49,6 +49,8 @@ static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, 
     if (t->k == 0 || t->k % k_unit != 0) return "k must be a multiple of 4, with int8 of 32";
     if (t->buffers != 1 && t->buffers != 2) return "buffers must be 1 or 2";
     if (clmoe__gpu_tile_group(t) % (t->columns / 4) != 0) return "a row of weights is no fraction of the work-items";
+    if (arithmetic == CLMOE_ARITHMETIC_INT8 && t->columns / t->lanes * (t->k / 4) % clmoe__gpu_tile_group(t) != 0)
+        return "int8 codes of a tile of weights must be a multiple of the work-items";
     return NULL;
 }
 

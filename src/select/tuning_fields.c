@@ -3,14 +3,19 @@
 
 #include <string.h>
 
-#define NONE UINT32_MAX
+#define NONE      UINT32_MAX
 #define OF(field) offsetof(clmoe__gemm_choice, field)
 
 static const clmoe__tuning_field cpu_fields[] = {
     {"tile_rows", OF(tile_rows), 1, 64, 1, {4, 6, 8, 14, 16, 24, 32, 48}},
     {"group_tiles", OF(cpu.group_tiles), 1, 32, 0, {1, 2, 4, 8, 16, NONE}},
     {"prefetch_bytes", OF(cpu.prefetch_bytes), 0, 1u << 20, 0, {0, 1024, 2048, 4096, 8192, 16384, 32768, NONE}},
-    {"prefetch_bytes_tall", OF(cpu.prefetch_bytes_tall), 0, 1u << 20, 0, {0, 1024, 2048, 4096, 8192, 16384, 32768, NONE}},
+    {"prefetch_bytes_tall",
+     OF(cpu.prefetch_bytes_tall),
+     0,
+     1u << 20,
+     0,
+     {0, 1024, 2048, 4096, 8192, 16384, 32768, NONE}},
     {"next_panel_bytes", OF(cpu.next_panel_bytes), 0, 1u << 26, 0, {0, 131072, 262144, 393216, 786432, 1572864, NONE}},
 };
 
@@ -66,8 +71,8 @@ void clmoe__tuning_set(clmoe__gemm_choice *choice, const clmoe__tuning_field *fi
     if (field->of_plan) choice->tile_rows = value;
 }
 
-int clmoe__choice_fits(const clmoe_context *context, const clmoe__gemm_choice *choice, int is_block, uint32_t arithmetic,
-                       char *reason, size_t capacity) {
+int clmoe__choice_fits(const clmoe_context *context, const clmoe__gemm_choice *choice, int is_block,
+                       uint32_t arithmetic, char *reason, size_t capacity) {
     const clmoe__device *device = &context->device;
     switch (choice->variant->macro) {
         case CLMOE__MACRO_CPU:

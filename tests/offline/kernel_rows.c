@@ -54,6 +54,8 @@ static const layer_row layers[] = {
     BLOCK(CLMOE_Q4_K, 1),
     BLOCK(CLMOE_Q6_K, 0),
     BLOCK(CLMOE_MXFP4, 0),
+    PLAIN(CLMOE_F8_B128, CLMOE_ARITHMETIC_F32, 0),
+    PLAIN(CLMOE_F8_B128, CLMOE_ARITHMETIC_BF16, 1),
     {"deepseek_v3", 256, 8, 32, 32, CLMOE_BF16, 0, CLMOE_BF16, CLMOE_SILU, 1, 0, 0, 1, 0, 1},
     {"gpt_oss", 32, 4, 64, 64, CLMOE_BF16, 0, CLMOE_BF16, CLMOE_SILU, 1, 7, 1, 0, 0, 1},
     {"phimoe", 16, 2, 64, 64, CLMOE_BF16, 0, CLMOE_F16, CLMOE_GELU_TANH, 1, 0, 0, 0, 0, 1},
@@ -64,7 +66,8 @@ static const layer_row layers[] = {
 static float zeros[256 * 32 * 32 + 16 * 1024 * 1024];
 
 static void ffn(clmoe_ffn *to, const layer_row *row, uint32_t experts) {
-    const clmoe_tensor tensor = {.format = CLMOE_F32, .host = zeros};
+    const uint32_t source = row->format == CLMOE_F8_B128 ? CLMOE_F8_E4M3 : CLMOE_F32;
+    const clmoe_tensor tensor = {.format = source, .host = zeros};
     to->num_experts = experts;
     to->intermediate_size = row->intermediate;
     to->gated = row->gated;
