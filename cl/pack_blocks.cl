@@ -32,7 +32,7 @@
 #define BLOCK_WORDS ((BLOCK_BYTES + 3) / 4)
 
 #define LOW_HALVES (bits)(0x0f0f0f0fu)
-#define ALWAYS inline __attribute__((always_inline))
+#define ALWAYS static inline __attribute__((always_inline))
 
 /* ---------------------------------------------------------------------------------------------- sources */
 

@@ -35,7 +35,7 @@
 #include "micro/prefetch.clh"
 #include "touch.clh"
 
-#define ALWAYS inline __attribute__((always_inline))
+#define ALWAYS static inline __attribute__((always_inline))
 
 typedef LANES_OF(uchar) bytes;
 
