@@ -18,7 +18,7 @@ clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice 
     if (*passed >= 0) return CLMOE_OK;
     clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
     const clmoe_status status = clmoe__gemm_self_test(context, choice, format, arithmetic, passed, &detail);
-    if (status == CLMOE_BUILD_FAILED) {
+    if (status == CLMOE_BUILD_FAILED || status == CLMOE_UNSUPPORTED) { /* or needs more than the device has */
         clmoe__log(context, "variant %s does not build: %s %s", choice->variant->name, detail.message,
                    detail.log);
     } else if (status != CLMOE_OK) {
