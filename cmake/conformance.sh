@@ -65,10 +65,12 @@ rusticl() {
 prepared() { [ "$(cat "$folder/$1/recipe" 2>/dev/null)" = "$2" ]; }
 
 recipe=$(cksum <"$0")
+status=0
 for driver in intel rusticl; do
     prepared "$driver" "$recipe" && continue
     say "preparing $driver"
-    "$driver"
-    printf '%s\n' "$recipe" >"$folder/$driver/recipe"
+    # Without one of them there is still the other.
+    (set -e; "$driver") && printf '%s\n' "$recipe" >"$folder/$driver/recipe" || status=1
 done
 say "drivers are in $folder"
+exit $status

@@ -1,6 +1,5 @@
 # What users and scripts rely on in clmoe-bench: every subcommand runs on a small shape and its JSON follows its schema,
-# every command explains itself, refuses wrong values, and leaves no half of a file (bench_commands.sh). The tests share
-# POCL's cache, so they take turns.
+# every command explains itself, refuses wrong values, and leaves no half of a file (bench_commands.sh). 
 
 # The schemas are checked by Python's jsonschema; without it those tests are skipped.
 set(CLMOE_JSONSCHEMA_PYTHON "python3" CACHE STRING "A Python that has the module jsonschema")
@@ -9,9 +8,9 @@ mark_as_advanced(CLMOE_JSONSCHEMA_PYTHON)
 function(bench_command name case)
     add_test(NAME bench_${name} COMMAND sh "${CMAKE_CURRENT_SOURCE_DIR}/bench_commands.sh" ${case}
              $<TARGET_FILE:clmoe-bench> "${CMAKE_CURRENT_BINARY_DIR}/bench_${name}" ${ARGN})
-    file(MAKE_DIRECTORY "${CLMOE_TEST_CACHE}/bench_commands")
-    set_tests_properties(bench_${name} PROPERTIES LABELS pocl TIMEOUT 600 SKIP_RETURN_CODE 77 RESOURCE_LOCK bench_commands
-                         ENVIRONMENT "${test_environment};POCL_CACHE_DIR=${CLMOE_TEST_CACHE}/bench_commands")
+    set_tests_properties(bench_${name} PROPERTIES LABELS pocl TIMEOUT 600 SKIP_RETURN_CODE 77
+                         ENVIRONMENT "${test_environment}")
+    clmoe_test_bench_cache(bench_${name})
 endfunction()
 
 # The command's JSON against its schema.
