@@ -8,7 +8,7 @@ mark_as_advanced(CLMOE_JSONSCHEMA_PYTHON)
 function(bench_command name case)
     add_test(NAME bench_${name} COMMAND sh "${CMAKE_CURRENT_SOURCE_DIR}/bench_commands.sh" ${case}
              $<TARGET_FILE:clmoe-bench> "${CMAKE_CURRENT_BINARY_DIR}/bench_${name}" ${ARGN})
-    set_tests_properties(bench_${name} PROPERTIES LABELS pocl TIMEOUT 600 SKIP_RETURN_CODE 77
+    set_tests_properties(bench_${name} PROPERTIES LABELS pocl TIMEOUT 1500 SKIP_RETURN_CODE 77
                          ENVIRONMENT "${test_environment}")
     clmoe_test_bench_cache(bench_${name})
 endfunction()

@@ -33,6 +33,7 @@ clmoe_test_labels(test_gguf_golden long)
 clmoe_test_labels(test_formats long)
 clmoe_test_labels(test_layer_blocks long)
 clmoe_test_labels(test_block_gemm long)
+clmoe_test_labels(test_e4m3_gemm long)
 clmoe_test_labels(test_block_properties long)
 clmoe_test_labels(test_gpu_shapes long)
 foreach(test e4m3_gemm e4m3_pack full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild

@@ -1,14 +1,14 @@
-/* The grouped GEMM with e4m3 weights kept as they are (CLMOE_F8_B128): every code with scales of all kinds against a scalar decoder,
- * and every variant of the device against the same tensors kept in f32 and bf16, bit for bit: decoding as packing does, the sums
- * are the same. */
+/* The grouped GEMM with e4m3 weights kept as they are (CLMOE_F8_B128): every code with scales of all kinds against a
+ * scalar decoder, and every variant of the device against the same tensors kept in f32 and bf16, bit for bit:
+ * decoding as packing does, the sums are the same. */
 #include <math.h>
 #include <stdio.h>
 
 #include "opencl/context.h"
 #include "pack_sources.h"
 
-#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
-#define NO_NUMBER(code) (((code) & 0x7f) == 0x7f)
+#define COUNT(array)    ((uint32_t)(sizeof(array) / sizeof *(array)))
+#define NO_NUMBER(code) (((code)&0x7f) == 0x7f)
 
 static clmoe_error error = {.struct_size = sizeof error};
 
@@ -59,7 +59,8 @@ static void is_the_one(const test_device *device, uint32_t arithmetic, const cha
 /* y [rows, n] of the first `rows` rows with weights kept in `format`, which the caller frees. */
 static float *multiply(test_device *device, const product *p, uint32_t format, uint32_t rows, char variant[64]) {
     const int apart = p->gated && p->gate_up == CLMOE_GATE_UP_SEPARATE;
-    clmoe_scales scales[2] = {{.format = CLMOE_F32, .block_rows = p->block_rows, .block_columns = 128, .host = p->scales}};
+    clmoe_scales scales[2] = {
+        {.format = CLMOE_F32, .block_rows = p->block_rows, .block_columns = 128, .host = p->scales}};
     clmoe_grouped_gemm_desc d;
     clmoe_grouped_gemm_desc_default(&d, sizeof d);
     d.num_groups = 1;
@@ -73,7 +74,8 @@ static float *multiply(test_device *device, const product *p, uint32_t format, u
     scales[1] = scales[0];
     scales[1].host = p->scales + p->scale_count;
     d.weight = (clmoe_tensor){.format = CLMOE_F8_E4M3, .host = p->codes, .scales = &scales[0]};
-    if (apart) d.gate = (clmoe_tensor){.format = CLMOE_F8_E4M3, .host = p->codes + (size_t)p->n * p->k, .scales = &scales[1]};
+    if (apart)
+        d.gate = (clmoe_tensor){.format = CLMOE_F8_E4M3, .host = p->codes + (size_t)p->n * p->k, .scales = &scales[1]};
     clmoe_grouped_gemm *gemm = NULL;
     OK(clmoe_grouped_gemm_create(device->context, &d, &gemm, &error));
     (void)snprintf(variant, 64, "%s", clmoe_grouped_gemm_variant(gemm));
@@ -116,9 +118,11 @@ static float value_of(uint32_t arithmetic, uint8_t code, float scale) {
     return (float)test_load(&bits, CLMOE_BF16, 0);
 }
 
-/* Products with the unit matrix: each value as it was decoded. Row n has the codes n, n + 1 ..., so that every code meets every
- * place in a run; every two columns have a scale of their own where `alike` is 2, where it is 128 half a panel has one. */
-static void unit_products(test_device *device, uint32_t arithmetic, const float *scales, uint32_t count, uint32_t alike) {
+/* Products with the unit matrix: each value as it was decoded. Row n has the codes n, n + 1 ..., so that every code
+ * meets every place in a run; every two columns have a scale of their own where `alike` is 2, where it is 128 half a
+ * panel has one. */
+static void unit_products(test_device *device, uint32_t arithmetic, const float *scales, uint32_t count,
+                          uint32_t alike) {
     enum { K = 256, N = 256 };
     product p = product_new(arithmetic, K, N, K, alike);
     char variant[64];
@@ -134,7 +138,8 @@ static void unit_products(test_device *device, uint32_t arithmetic, const float 
         for (uint32_t n = 0; n < N; n++) {
             const float scale = p.scales[n / alike * 2 + k / 128];
             const float wanted = value_of(arithmetic, p.codes[n * K + k], scale);
-            if (fabsf(wanted) < 0x1p-126f && arithmetic == CLMOE_ARITHMETIC_BF16) continue; /* flushed by bf16 hardware */
+            if (fabsf(wanted) < 0x1p-126f && arithmetic == CLMOE_ARITHMETIC_BF16)
+                continue; /* flushed by bf16 hardware */
             if (y[k * N + n] != wanted)
                 fail_msg("%s: code %02x times %a is %a, expected %a", variant, p.codes[n * K + k], (double)scale,
                          (double)y[k * N + n], (double)wanted);
@@ -146,7 +151,8 @@ static void unit_products(test_device *device, uint32_t arithmetic, const float 
 
 static void test_codes(void **state) {
     (void)state;
-    static const float scales[] = {1.0f, 1.0f / 3, -0.7f, 2.9e-4f, 1e30f, 1e-30f, 0x1.fffffep-5f, 0.0f, -1e-3f, 0x1p-126f, 7.5e35f};
+    static const float scales[] = {1.0f,           1.0f / 3, -0.7f,  2.9e-4f,   1e30f,  1e-30f,
+                                   0x1.fffffep-5f, 0.0f,     -1e-3f, 0x1p-126f, 7.5e35f};
     static const char *const disabled[] = {NULL, "avx512_bf16,avx512_fma", "cpu"};
     for (uint32_t i = 0; i < COUNT(disabled); i++) {
         test_device device = open_with(disabled[i], NULL, 0);
@@ -181,12 +187,14 @@ static void test_nan(void **state) {
 
 /* ------------------------------------------------------------------------------------- as f32 and bf16 are */
 
-static void same_bits(const product *p, const char *variant, const float *y, const char *other, const float *wanted, uint32_t rows) {
+static void same_bits(const product *p, const char *variant, const float *y, const char *other, const float *wanted,
+                      uint32_t rows) {
     for (size_t i = 0; i < (size_t)rows * p->n; i++)
         if (memcmp(&y[i], &wanted[i], sizeof *y) != 0)
-            fail_msg("k %u, n %u, gate_up %u of gated %u, scales of %u rows: y[%zu][%zu] of %u rows is %.9g by %s, %.9g by %s", p->k,
-                     p->n, p->gate_up, p->gated, p->block_rows, i / p->n, i % p->n, rows, (double)y[i], variant, (double)wanted[i],
-                     other);
+            fail_msg("k %u, n %u, gate_up %u of gated %u, scales of %u rows: y[%zu][%zu] of %u rows is %.9g by %s, "
+                     "%.9g by %s",
+                     p->k, p->n, p->gate_up, p->gated, p->block_rows, i / p->n, i % p->n, rows, (double)y[i], variant,
+                     (double)wanted[i], other);
 }
 
 static void compare(test_device *devices, uint32_t count, const product *p) {
@@ -227,7 +235,8 @@ static void shapes(test_device *devices, uint32_t count, uint64_t stream, uint32
 /* The best variant, those without what is special to this CPU, and the one with local memory. */
 static void test_variants(void **state) {
     (void)state;
-    test_device devices[] = {open_with(NULL, NULL, 0), open_with("avx512_bf16,avx512_fma", NULL, 0), open_with("cpu", NULL, 0)};
+    test_device devices[] = {open_with(NULL, NULL, 0), open_with("avx512_bf16,avx512_fma", NULL, 0),
+                             open_with("cpu", NULL, 0)};
     for (uint32_t a = CLMOE_ARITHMETIC_F32; a <= CLMOE_ARITHMETIC_BF16; a++) shapes(devices, 3, 720 + a, 8, a);
     for (int i = 0; i < 3; i++) test_close(&devices[i]);
 }
@@ -251,13 +260,15 @@ static void test_matrix(void **state) {
     for (uint32_t i = 0; i < COUNT(ks); i++) {
         product p = product_new(CLMOE_ARITHMETIC_BF16, ks[i], 70, 37, 128);
         char first[64], variant[64];
-        float *wanted = multiply(&plain, &p, CLMOE_BF16, p.rows, first), *y = multiply(&device, &p, CLMOE_F8_B128, p.rows, variant);
+        float *wanted = multiply(&plain, &p, CLMOE_BF16, p.rows, first),
+              *y = multiply(&device, &p, CLMOE_F8_B128, p.rows, variant);
         assert_non_null(strstr(variant, "emulated/mma"));
         double largest = 0;
         for (size_t at = 0; at < (size_t)p.rows * p.n; at++) largest = fmax(largest, fabs((double)wanted[at]));
         for (size_t at = 0; at < (size_t)p.rows * p.n; at++)
             if (!(fabs((double)y[at] - (double)wanted[at]) <= 1e-5 * largest))
-                fail_msg("%s: y[%zu] with k %u is %.9g, %.9g by %s", variant, at, p.k, (double)y[at], (double)wanted[at], first);
+                fail_msg("%s: y[%zu] with k %u is %.9g, %.9g by %s", variant, at, p.k, (double)y[at],
+                         (double)wanted[at], first);
         free(y);
         free(wanted);
         product_free(&p);
@@ -267,7 +278,7 @@ static void test_matrix(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes),    cmocka_unit_test(test_nan),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes), cmocka_unit_test(test_nan),
                                        cmocka_unit_test(test_variants), cmocka_unit_test(test_widths),
                                        cmocka_unit_test(test_matrix)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,15 @@
-/* Tensors of e4m3 numbers kept as they are (CLMOE_F8_B128): every code and scale at its place in the panels, from every kind of
- * source, in both ways of packing; which scales are refused; what is kept where the caller says nothing, and its bytes. */
+/* Tensors of e4m3 numbers kept as they are (CLMOE_F8_B128): every code and scale at its place in the panels, from
+ * every kind of source, in both ways of packing; which scales are refused; what is kept where the caller says
+ * nothing, and its bytes. */
 #include <stdio.h>
 
 #include "opencl/context.h"
 #include "pack_trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define PICK(...)    pick(random, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
-#define ROWS         2048
+#define PICK(...) \
+    pick(random, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+#define ROWS 2048
 
 static clmoe_error error = {.struct_size = sizeof error};
 
@@ -28,7 +30,9 @@ static test_device open_as(uint32_t width, int is_cpu, int is_this_host) {
 
 /* Blocks of 128 k or more, whose edges no two neighbours lie across. */
 static pack_trial any_trial(test_random *random, uint32_t i, uint32_t scale_format) {
-    pack_trial t = {.format = CLMOE_F8_B128, .arithmetic = CLMOE_ARITHMETIC_BF16, .source_format = CLMOE_F8_E4M3,
+    pack_trial t = {.format = CLMOE_F8_B128,
+                    .arithmetic = CLMOE_ARITHMETIC_BF16,
+                    .source_format = CLMOE_F8_E4M3,
                     .stream = test_random_u64(random)};
     t.groups = PICK(1, 2, 3);
     t.in_features = PICK(1, 3, 4, 63, 64, 65, 100, 127, 128, 129, 192, 255, 256, 391, 640);
@@ -98,9 +102,18 @@ static uint8_t edge(uint64_t i) {
 static void test_scales(void **state) {
     (void)state;
     test_device device = test_open(NULL);
-    pack_trial t = {.groups = 1, .in_features = 512, .out_features = 128, .format = CLMOE_F8_B128,
-                    .arithmetic = CLMOE_ARITHMETIC_F32, .source_format = CLMOE_F8_E4M3, .scale_format = CLMOE_F8_E8M0,
-                    .block_rows = 2, .block_columns = 128, .stream = 176, .code = every_byte, .scale_code = every_byte};
+    pack_trial t = {.groups = 1,
+                    .in_features = 512,
+                    .out_features = 128,
+                    .format = CLMOE_F8_B128,
+                    .arithmetic = CLMOE_ARITHMETIC_F32,
+                    .source_format = CLMOE_F8_E4M3,
+                    .scale_format = CLMOE_F8_E8M0,
+                    .block_rows = 2,
+                    .block_columns = 128,
+                    .stream = 176,
+                    .code = every_byte,
+                    .scale_code = every_byte};
     for (int i = 0; i < 2; i++) {
         (void)pack_trial_run(&device, &t, PACK_ANY, NULL);
         (void)pack_trial_run(&device, &t, PACK_ROWS, NULL);
@@ -132,9 +145,9 @@ static void test_refusals(void **state) {
     clmoe_grouped_gemm *gemm = NULL;
     clmoe_scales s = {.format = CLMOE_F32, .block_rows = 128, .block_columns = 128, .host = numbers};
     clmoe_grouped_gemm_desc d = gemm_desc(&s);
-#define TRIED       clmoe_grouped_gemm_create(device.context, &d, &gemm, &error)
+#define TRIED        clmoe_grouped_gemm_create(device.context, &d, &gemm, &error)
 #define NO_WAY(text) FAILS(TRIED, CLMOE_UNSUPPORTED, text)
-#define FINE        OK(TRIED), clmoe_grouped_gemm_destroy(gemm)
+#define FINE         OK(TRIED), clmoe_grouped_gemm_destroy(gemm)
     FINE;
     s.block_columns = 64;
     NO_WAY("weight.scales has blocks of 128 x 64, expected one scale for 128 columns and for rows 0 and 1");
@@ -183,7 +196,8 @@ static clmoe_weights_desc weights_desc(const clmoe_scales *scales) {
 }
 
 /* What "up" and "down" are kept in: as the layer's description has it. */
-static void kept_in(test_device *device, const clmoe_weights_desc *d, const char *up, const char *down, const char *arithmetic) {
+static void kept_in(test_device *device, const clmoe_weights_desc *d, const char *up, const char *down,
+                    const char *arithmetic) {
     clmoe_weights *weights = NULL;
     clmoe_layer *layer = NULL;
     clmoe_layer_desc l;
@@ -199,7 +213,8 @@ static void kept_in(test_device *device, const clmoe_weights_desc *d, const char
         const char *line = strstr(text, stages[i]);
         (void)snprintf(wanted, sizeof wanted, ", %s weights, %s arithmetic", formats[i], arithmetic);
         const char *found = line != NULL ? strstr(line, wanted) : NULL;
-        if (found == NULL || found > strchr(line + 1, '\n')) fail_msg("%s has no '%s' in:\n%s", stages[i], wanted, text);
+        if (found == NULL || found > strchr(line + 1, '\n'))
+            fail_msg("%s has no '%s' in:\n%s", stages[i], wanted, text);
     }
     clmoe_layer_destroy(layer);
     clmoe_weights_destroy(weights);
@@ -247,9 +262,9 @@ static void test_bytes(void **state) {
 int main(void) {
     for (size_t i = 0; i < COUNT(numbers); i++) numbers[i] = 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_16_lanes), cmocka_unit_test(test_8_lanes),   cmocka_unit_test(test_4_lanes),
-        cmocka_unit_test(test_as_gpu),   cmocka_unit_test(test_staged),    cmocka_unit_test(test_scales),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults),  cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_16_lanes), cmocka_unit_test(test_8_lanes),  cmocka_unit_test(test_4_lanes),
+        cmocka_unit_test(test_as_gpu),   cmocka_unit_test(test_staged),   cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults), cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
