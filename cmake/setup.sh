@@ -122,7 +122,7 @@ case "${1-}" in
     conformance)
         install "$build_packages libcmocka-dev python3-venv" "$optional_test_packages"
         prepare_drivers
-        build -DCLMOE_BUILD_TESTS=ON -DCLMOE_CONFORMANCE="$drivers"
+        build -DCLMOE_BUILD_TESTS=ON -DCLMOE_CONFORMANCE="$drivers" -DCLMOE_CONFORMANCE_FULL=ON
         ctest --test-dir build --output-on-failure --no-label-summary -L conformance -j 2
         ;;
     matrix)
