@@ -37,7 +37,7 @@ clmoe_test_labels(test_e4m3_gemm long)
 clmoe_test_labels(test_block_properties long)
 clmoe_test_labels(test_gpu_shapes long)
 foreach(test e4m3_gemm e4m3_pack full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild
-             quantize select_team tuning_bits faults_groups)
+             quantize select_team tuning tuning_bits faults_groups model_groups matrix_banks matrix_kernel)
     clmoe_test_labels(test_${test} long)
 endforeach()
 clmoe_test_timeout(test_formats 900)
