@@ -134,7 +134,7 @@ static void test_refused(void **state) {
                  {{64, 128, 18, 4, 4, 4, 2}, "k must"},  {{64, 128, 16, 4, 4, 3, 2}, "row_vector"},
                  {{64, 128, 16, 4, 6, 4, 2}, "item_rows"}, {{62, 128, 16, 4, 4, 4, 2}, "rows must"},
                  {{64, 128, 16, 4, 4, 4, 3}, "buffers"}, {{4, 128, 16, 4, 4, 4, 2}, "fraction"},
-                 {{64, 128, 64, 4, 4, 4, 2}, "local memory"}};
+                 {{8, 128, 16, 4, 4, 4, 2}, "two rows"}, {{64, 128, 64, 4, 4, 4, 2}, "local memory"}};
     const clmoe__device device = limits(1024, 48 << 10);
     clmoe__gpu_shape shape = *clmoe__gpu_shape_at(0);
     char reason[128];
@@ -148,8 +148,8 @@ static void test_refused(void **state) {
 /* ---------------------------------------------------------------------------------------------- equal bits */
 
 static const clmoe__gpu_shape tried[] = {
-    {"several parts, wide vectors", 0, {16, 64, 8, 8, 8, 2, 1}, {4, 64, 64, 4, 2, 2, 2}, 64},
-    {"several parts", 0, {16, 64, 32, 4, 4, 2, 2}, {4, 64, 64, 4, 2, 2, 2}, 64},
+    {"several parts, wide vectors", 0, {32, 64, 8, 8, 4, 1, 1}, {8, 64, 64, 4, 2, 1, 2}, 64},
+    {"several parts", 0, {16, 64, 32, 4, 4, 2, 2}, {8, 64, 64, 4, 2, 1, 2}, 64},
 };
 
 static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_t arithmetic) {
