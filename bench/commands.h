@@ -1,4 +1,4 @@
-/* The subcommands. Each returns the exit status of the program: 0, or 1 after a complaint. */
+/* The subcommands. Each returns the exit status of the program: 0, after a complaint 1, or 2 for a wrong argument. */
 #ifndef CLMOE_BENCH_COMMANDS_H
 #define CLMOE_BENCH_COMMANDS_H
 

@@ -138,6 +138,7 @@ static inline float gate_value(__global const x_t *x, __global const float *gate
 }
 #endif
 
+__attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 __kernel void combine(__global const float *y, ulong y_offset, __global const int *slot_row, ulong slot_row_offset,
                       __global const int *index, ulong index_offset, __global const float *weight, ulong weight_offset,
                       __global const x_t *x, ulong x_offset, ulong x_stride, __global const float *shared,

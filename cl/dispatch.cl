@@ -1,5 +1,6 @@
 /* Dispatch: groups the used slots of index[T, slots] by expert with a stable counting sort, and writes the plan that
- * <clmoe/clmoe_stages.h> describes. Integer work only, and no atomics but such as give the same in any order: equal input gives an equal plan, bit by bit.
+ * <clmoe/clmoe_stages.h> describes. Integer work only, and no atomics but such as give the same in any order: equal
+ * input gives an equal plan, bit by bit.
  *
  * The used slots (valid tokens times slots) are cut into `chunks` nearly equal pieces. scratch is [chunks + 1][stride]:
  *
@@ -9,8 +10,8 @@
  *   dispatch_scatter  group c: gives each of its slots the next place of its class, in slot order
  *   dispatch_all      one group does all three, for chunks = 1
  *
- * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a time,
- * set a bit each in a mask of their class, and find their rank there by counting the bits before their own.
+ * A group has ITEMS work-items: 1 on CPUs, where a loop is fastest; more on GPUs, where they take ITEMS slots at a
+ * time, set a bit each in a mask of their class, and find their rank there by counting the bits before their own.
  */
 #include "dispatch.clh"
 

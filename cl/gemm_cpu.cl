@@ -207,9 +207,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         end = min(t + GROUP_TILES, w.tile_end);
         real sums[2 * TILE_ROWS * GROUP_TILES];
 #ifdef ROUND_VECTORS
-        real values[TILE_ROWS * ROUND_VECTORS];
+        real values[TILE_ROWS * SPAN_VECTORS]; /* of panels that do not exist 0 */
+        for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < RUN_PANELS; i++) values[i] = (real)(0.0f);
 #endif
-        for (uint p = 0; p < RUN_PANELS; p++) {
+        for (uint p = 0; p < min((uint)RUN_PANELS, panels - panel); p++) {
             const ulong index = (ulong)group * panels + panel + p;
             __global const weight_t *weights;
             SHARD_PANEL(weights, index, w.elements)
@@ -219,7 +220,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
                 const uint begin = tile_row(rows, u, w.tiles), height = tile_row(rows, u + 1, w.tiles) - begin;
                 for (uint i = 0; i < height; i++, sum += 2) {
 #ifdef ROUND_VECTORS
-                    keep_row(values + i * ROUND_VECTORS, sum, p);
+                    keep_row(values + i * SPAN_VECTORS, sum, p);
 #else
                     store_row(sum, y_base + y_offset, y_stride, w.first + begin, height, i, panel, features_out);
 #endif
@@ -228,7 +229,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         }
 #ifdef ROUND_VECTORS
         const uint begin = tile_row(rows, t, w.tiles), height = tile_row(rows, end, w.tiles) - begin;
-        store_runs(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / RUN_PANELS,
+        store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / RUN_PANELS,
                    features_out);
 #endif
     }

@@ -92,6 +92,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     __global const int *token_count, ulong token_count_offset,
     uint tokens, uint groups, uint panels, uint features_in, uint features_out, ulong plan_tiles, ulong plan_row_slot,
     __global const int *index, ulong index_offset, uint index_slots, uint first_expert, /* gpu_rows.clh; may be NULL */
+    __global int *slot_row, ulong slot_row_offset, __global int *load, ulong load_offset, uint classes, uint load_accumulate,
     uint least_rows, uint most_rows) {                     /* groups with fewer or more are the other kernel's */
     __local uint x_memory[BUFFERS * X_WORDS] __attribute__((aligned(64)));
     __local uint w_memory[BUFFERS * W_WORDS] __attribute__((aligned(64)));
@@ -103,6 +104,11 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
                                .index_slots = index_slots, .first_expert = first_expert, .groups = groups,
                                .tokens = plan == 0 ? valid_tokens(tokens, token_count, token_count_offset) : tokens,
                                .least_rows = least_rows, .most_rows = most_rows};
+#if FEW
+    if (slot_row != 0 && get_group_id(0) == 0 && get_group_id(1) == 0)
+        leave_places(&source, item, GROUP, slot_row + slot_row_offset, load == 0 ? load : load + load_offset, classes,
+                     load_accumulate);
+#endif
     const row_set set = rows_of(&source, get_group_id(1), item, GROUP, slot_list);
     if (set.count == 0) return;
     if (FEW) barrier(CLK_LOCAL_MEM_FENCE);

@@ -3,8 +3,9 @@
  *
  * A work-group of WARPS_DOWN x WARPS_ACROSS warps (waves, sub-groups) owns one tile of rows and GROUP_PANELS
  * neighbouring panels. It walks k in runs of K_RUN. A run's rows of x are gathered, and the panels' pieces copied or
- * decoded, into tiles in local memory (matrix_tile.clh), STAGES - 1 runs ahead of use. A warp multiplies
- * WARP_FRAGMENTS x PANELS_EACH pairs of fragments of them (micro/README.md), and finishes its sums in registers (epilogue.clh).
+ * decoded, into tiles in local memory (matrix_tile.clh), AHEAD runs before their use. A warp multiplies
+ * WARP_FRAGMENTS x PANELS_EACH pairs of fragments of them (micro/README.md), and finishes its sums in registers
+ * (epilogue.clh).
  *
  *   group id 0   panels GROUP_PANELS * id ...      group id 1   tile
  *   local id 0   lane + FRAGMENT_LANES * (warp across + WARPS_ACROSS * warp down)
@@ -73,6 +74,8 @@
 #if PANELS_EACH % FRAGMENT_PANELS != 0
 #error "PANELS_EACH must be a multiple of the panels of a fragment"
 #endif
+#define UNDER_WAY (MULTIPLIES_ASYNC && STAGES > 2) /* runs that may still be multiplied when the next one begins */
+#define AHEAD (STAGES - 1 - UNDER_WAY) /* runs that are brought before they are multiplied */
 #define WARP_ACROSS (PANELS_EACH / FRAGMENT_PANELS) /* fragments of a warp across panels */
 #define WARP_FRAGMENTS ((TILE_ROWS + WARPS_DOWN * FRAGMENT_ROWS - 1) / (WARPS_DOWN * FRAGMENT_ROWS))
 #define WARP_ROWS (WARP_FRAGMENTS * FRAGMENT_ROWS)
@@ -89,6 +92,7 @@ typedef struct matrix_job {
 } matrix_job;
 
 #include "matrix_load.clh"
+#include "matrix_steady.clh"
 
 /* Tile number `tile` of the plan, or of all tokens as one group; 0 if there is none. */
 ALWAYS int find_job(matrix_job *job, uint tile, uint tokens, __global const int *plan, __global const int *token_count,
@@ -127,6 +131,13 @@ ALWAYS void multiply_run(fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS], __local c
     }
 #if MULTIPLIES_ASYNC
     multiplies_end();
+#endif
+}
+
+/* Until the sums of all runs are there. */
+ALWAYS void multiplies_finish(fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS]) {
+#if MULTIPLIES_ASYNC
+    MULTIPLIES_WAIT(0);
     UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++)
         UNROLL for (uint j = 0; j < WARP_ACROSS; j++) hold_sums(&sums[i][j]);
 #endif
@@ -202,27 +213,46 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
 
     loader load = {.x = x, .features = features_in};
     load_aim_x(&load, x_offset, x_stride, &job, plan, plan_row_slot, weight, weight_offset);
-    for (uint i = 0; i < B_EACH; i++) {
-        const ulong index = (ulong)job.group * panels + min(job.panel + load_panel(i), panels - 1);
-        __global const weight_t *panel;
-        SHARD_PANEL(panel, index, panel_elements(features_in))
-        load_aim_panel(&load, i, panel);
-    }
+    const ulong loaded = (ulong)job.group * panels + min(job.panel + load_panel(), panels - 1);
+    SHARD_PANEL(load.panel, loaded, panel_elements(features_in))
     fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS];
     UNROLL for (uint i = 0; i < WARP_FRAGMENTS; i++)
         UNROLL for (uint j = 0; j < WARP_ACROSS; j++) sums[i][j] = (fragment_c){0};
     const uint runs = (features_in + K_RUN - 1) / K_RUN;
-    for (uint run = 0; run + 1 < STAGES; run++) {
+    for (uint run = 0; run < AHEAD; run++) {
         load_begin(&load, run, a_tiles[run], b_tiles[run]);
         load_end(&load, run, a_tiles[run], b_tiles[run]);
     }
-    for (uint run = 0, stage = 0, free_stage = STAGES - 1; run < runs; run++) {
+    uint run = 0;
+#if IS_STEADY
+    if (load.x_aligned) {
+        steady_loader steady;
+        steady_aim(&steady, &load);
+        for (; (run + STAGES + AHEAD) * K_RUN <= features_in; run += STAGES) {
+            UNROLL for (uint stage = 0; stage < STAGES; stage++) {
+                const uint free_stage = (stage + AHEAD) % STAGES;
+                load_wait();
+#if MULTIPLIES_ASYNC
+                MULTIPLIES_WAIT(UNDER_WAY);
+#endif
+                barrier(CLK_LOCAL_MEM_FENCE);
+                steady_begin(&steady, &load, stage, a_tiles[free_stage], b_tiles[free_stage]);
+                multiply_run(sums, a_tiles[stage], b_tiles[stage], warp_row, warp_panel, who);
+                end_x(&load, a_tiles[free_stage]);
+            }
+            steady_advance(&steady);
+        }
+        multiplies_finish(sums);
+    }
+#endif
+    for (uint stage = 0; run < runs; run++) {
+        const uint free_stage = stage + AHEAD < STAGES ? stage + AHEAD : stage + AHEAD - STAGES;
         load_wait();
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_begin(&load, run + STAGES - 1, a_tiles[free_stage], b_tiles[free_stage]);
+        load_begin(&load, run + AHEAD, a_tiles[free_stage], b_tiles[free_stage]);
         multiply_run(sums, a_tiles[stage], b_tiles[stage], warp_row, warp_panel, who);
-        load_end(&load, run + STAGES - 1, a_tiles[free_stage], b_tiles[free_stage]);
-        free_stage = stage;
+        multiplies_finish(sums);
+        load_end(&load, run + AHEAD, a_tiles[free_stage], b_tiles[free_stage]);
         stage = stage + 1 == STAGES ? 0 : stage + 1;
     }
     y += y_offset + job.first * y_stride;

@@ -1,5 +1,6 @@
-/* Packs rows of source blocks (block.clh), as ggml and GGUF files have them: kept in their format, moved bit by bit into the
- * supers of a panel, or decoded to the elements of a plain panel (panel.clh), as ggml decodes them, rounded to nearest even.
+/* Packs rows of source blocks (block.clh), as ggml and GGUF files have them: kept in their format, moved bit by bit
+ * into the supers of a panel, or decoded to the elements of a plain panel (panel.clh), as ggml decodes them, rounded to
+ * nearest even.
  *
  *   group id 0   panel of the piece
  *   group id 1   run of `supers` supers of SUPER_BLOCKS source blocks
@@ -44,11 +45,12 @@ ALWAYS bits row_words(__global const uchar *const *row, uint byte) {
 #elif LANES == 4
     return (bits)(ROW_WORD(0), ROW_WORD(1), ROW_WORD(2), ROW_WORD(3));
 #elif LANES == 8
-    return (bits)(ROW_WORD(0), ROW_WORD(1), ROW_WORD(2), ROW_WORD(3), ROW_WORD(4), ROW_WORD(5), ROW_WORD(6), ROW_WORD(7));
+    return (bits)(ROW_WORD(0), ROW_WORD(1), ROW_WORD(2), ROW_WORD(3), ROW_WORD(4), ROW_WORD(5), ROW_WORD(6),
+                  ROW_WORD(7));
 #else
-    return (bits)(ROW_WORD(0), ROW_WORD(1), ROW_WORD(2), ROW_WORD(3), ROW_WORD(4), ROW_WORD(5), ROW_WORD(6), ROW_WORD(7),
-                  ROW_WORD(8), ROW_WORD(9), ROW_WORD(10), ROW_WORD(11), ROW_WORD(12), ROW_WORD(13), ROW_WORD(14),
-                  ROW_WORD(15));
+    return (bits)(ROW_WORD(0), ROW_WORD(1), ROW_WORD(2), ROW_WORD(3), ROW_WORD(4), ROW_WORD(5), ROW_WORD(6),
+                  ROW_WORD(7), ROW_WORD(8), ROW_WORD(9), ROW_WORD(10), ROW_WORD(11), ROW_WORD(12), ROW_WORD(13),
+                  ROW_WORD(14), ROW_WORD(15));
 #endif
 }
 
@@ -111,7 +113,8 @@ ALWAYS void move_block(SOURCE, bits there, __global uchar *super, uint block, ui
 #if SUB_BYTES != 0
     __global uchar *bytes = super + HALVES_BYTES + block * (BLOCK_FIELDS * PANEL_COLUMNS) + column;
     for (uint i = 0; i < BLOCK_FIELDS; i++)
-        STORE_BYTES(block_byte(source, i / SUB_BYTES * (BYTES_K / SUB_K), i % SUB_BYTES) & there, bytes + i * PANEL_COLUMNS);
+        STORE_BYTES(block_byte(source, i / SUB_BYTES * (BYTES_K / SUB_K), i % SUB_BYTES) & there,
+                    bytes + i * PANEL_COLUMNS);
 #endif
     __global uchar *run = super + HEADER_BYTES + block * (BLOCK_RUNS * RUN_BYTES) + 4 * column;
     for (uint r = 0; r < BLOCK_RUNS; r++) {
@@ -127,7 +130,8 @@ ALWAYS void move_block(SOURCE, bits there, __global uchar *super, uint block, ui
 /* Columns [column, + LANES) of KP neighbouring k. */
 ALWAYS void store_steps(const real *value, __global weight_t *to) {
 #if KP == 2
-    REAL_STORE(TO_BITS(bf16_from_real(value[0])) | TO_BITS(bf16_from_real(value[1])) << (bits)(16u), (__global uint *)to);
+    REAL_STORE(TO_BITS(bf16_from_real(value[0])) | TO_BITS(bf16_from_real(value[1])) << (bits)(16u),
+               (__global uint *)to);
 #elif WEIGHT_FORMAT == FORMAT_F32
     REAL_STORE(value[0], to);
 #elif WEIGHT_FORMAT == FORMAT_BF16
@@ -142,7 +146,8 @@ ALWAYS real real_from_f16(bits half_bits) {
     return REAL_LOAD_HALF((const __private half *)&narrow);
 }
 
-/* Decodes one block of each lane; where `there` is 0, to zeros. ggml's roundings: of the scale, the product, the difference. */
+/* Decodes one block of each lane; where `there` is 0, to zeros. ggml's roundings: of the scale, the product, the
+ * difference. */
 ALWAYS void decode_block(SOURCE, bits there, __global weight_t *to) {
     real halves[BLOCK_HALVES + 1];
 #if BLOCK_HALVES != 0
@@ -187,10 +192,11 @@ ALWAYS void decode_block(SOURCE, bits there, __global weight_t *to) {
 
 __kernel void pack_blocks(__global const uchar *restrict rows, ulong rows_offset, /* the piece's first out */
                           ulong row_bytes,                                        /* from an out to the next */
-                          __global weight_t *restrict panels, ulong first_panel,  /* a shard, the piece's first panel in it */
+                          __global weight_t *restrict panels, ulong first_panel,  /* a shard, its panel 0 of the
+                                                                                   * piece */
                           uint outs,                                              /* columns of the piece */
                           uint features, uint supers,                             /* supers is a work-group's run */
-                          uint lane_begin, uint lane_count) {                     /* columns these rows have in a panel */
+                          uint lane_begin, uint lane_count) {                     /* these rows' columns in a panel */
     const uint blocks = features / BLOCK_K, all = (features + SUPER_K - 1) / SUPER_K;
     const uint begin = get_group_id(1) * supers, end = min(begin + supers, all);
     __global weight_t *panel = panels + (first_panel + get_group_id(0)) * panel_elements(features);

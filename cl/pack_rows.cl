@@ -2,8 +2,8 @@
  * A work-group takes a run of k of one panel. Each half of a panel (gate and up, or neighbours) is PANEL_LANES rows of
  * the source.
  *
- *   unit     32 bits of a row: one value as f32, or neighbouring values that are only moved: two of 16 bits, or four e4m3 codes,
- *            whose scales go to the head of their super (block.clh)
+ *   unit     32 bits of a row: one value as f32, or neighbouring values that are only moved: two of 16 bits, or four
+ *            e4m3 codes, whose scales go to the head of their super (block.clh)
  *   block    LANES rows x LANES units: loaded along k, turned in registers, stored along the panel's lanes
  *   line     the blocks of 64 bytes of LANES rows, one after the other while those bytes are in the cache
  *
@@ -37,128 +37,16 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-typedef LANES_OF(uchar) bytes;
+#include "row_blocks.clh"
 
-/* Vectors at any address. */
-typedef bits __attribute__((aligned(1))) words_anywhere;
-typedef shorts __attribute__((aligned(1))) shorts_anywhere;
-
-/* LANES elements of a row, RAW_BYTES of them; decode() makes units of them. */
-#if LANES == 16
-#define NIBBLES uchar8
-#define NIBBLES_LOAD(p) vload8(0, p)
-#define NUMBERS (bits)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u, 15u)
-#elif LANES == 8
-#define NIBBLES uchar4
-#define NIBBLES_LOAD(p) vload4(0, p)
-#define NUMBERS (bits)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u)
-#else
-#define NIBBLES uchar2
-#define NIBBLES_LOAD(p) vload2(0, p)
-#define NUMBERS (bits)(0u, 1u, 2u, 3u)
-#endif
-
-#define TO_E4M3 (WEIGHT_FORMAT == FORMAT_F8_B128)
-#define MOVED (SOURCE_FORMAT == WEIGHT_FORMAT || TO_E4M3)
-#define IS_SCALED (SCALE_FORMAT != 0 && !TO_E4M3)
-#if SOURCE_FORMAT == FORMAT_F32 || MOVED
-#define RAW_BYTES (LANES * 4)
-#define RAW_LOAD(p) (*(__global const words_anywhere *)(p))
-typedef bits raw;
-ALWAYS bits decode(raw value) { return value; }
-#elif SOURCE_FORMAT == FORMAT_BF16
-#define RAW_BYTES (LANES * 2)
-#define RAW_LOAD(p) (*(__global const shorts_anywhere *)(p))
-typedef shorts raw;
-ALWAYS bits decode(raw value) { return TO_BITS(value) << (bits)(16u); }
-#elif SOURCE_FORMAT == FORMAT_F16
-#define RAW_BYTES (LANES * 2)
-#define RAW_LOAD(p) (*(__global const shorts_anywhere *)(p))
-typedef shorts raw;
-ALWAYS bits decode(raw value) { return AS_BITS(REAL_LOAD_HALF((const __private half *)&value)); }
-#elif SOURCE_FORMAT == FORMAT_E4M3
-#define RAW_BYTES LANES
-#define RAW_LOAD(p) LANES_PASTE(vload, LANES)(0, p)
-typedef bytes raw;
-ALWAYS bits decode(raw value) { return f32_from_e4m3(TO_BITS(value)); }
-#elif SOURCE_FORMAT == FORMAT_E2M1
-#define RAW_BYTES (LANES / 2)
-#define RAW_LOAD(p) NIBBLES_LOAD(p)
-typedef NIBBLES raw;
-ALWAYS bits decode(raw value) {
-    bytes code;
-    code.even = value;
-    code.odd = value >> (NIBBLES)(4);
-    return f32_from_e2m1(TO_BITS(code) & (bits)(15u));
-}
-#else
-#error "SOURCE_FORMAT must be a format of matrices"
-#endif
-
-/* k in a unit and in a step of the panel, and bytes of a row's k. */
+/* k in a step of the panel, and what a block and a step of it are. */
 #if TO_E4M3
-#define UNIT_K 4
 #define STEP_K 4
 #else
 #define STEP_K KP
-#if MOVED && WEIGHT_FORMAT != FORMAT_F32
-#define UNIT_K 2
-#else
-#define UNIT_K 1
 #endif
-#endif
-#define TURN_K (LANES * UNIT_K)
-#define BYTES_OF_K(k) ((ulong)(k) / TURN_K * RAW_BYTES) /* k a multiple of TURN_K */
 #define BLOCK_STEPS (TURN_K / STEP_K)
 #define STEP_ELEMENTS (PANEL_COLUMNS * STEP_K)
-
-/* The last units of a row: `count` k are left, the others become 0. */
-static inline raw load_part(__global const uchar *from, uint count) {
-    union {
-        raw value;
-        uchar byte[RAW_BYTES];
-    } held;
-    const uint present = (count * RAW_BYTES + TURN_K - 1) / TURN_K;
-    for (uint i = 0; i < RAW_BYTES; i++) {
-        if (i < present) held.byte[i] = from[i];
-        else held.byte[i] = 0;
-    }
-    return held.value;
-}
-
-/* Where a half's rows are, and their scales. */
-typedef struct half_rows {
-    __global const uchar *first; /* its row 0 in this panel */
-    uint count;                  /* rows there are, from 0 */
-#if SCALE_FORMAT != 0
-    __global const uchar *scales;
-    uint stored_row, stored_step; /* of row 0 in the source, for its scale */
-#endif
-} half_rows;
-
-/* Loads a block at k into r[LANES], decoded and scaled; `left` k are in the row from k on. */
-ALWAYS void load_block(bits *r, half_rows rows, ulong row_bytes, uint k, uint left, SCALE_PARAMETERS) {
-    __global const uchar *from = rows.first + BYTES_OF_K(k);
-    if (rows.count >= LANES && left >= TURN_K) {
-#pragma unroll
-        for (uint i = 0; i < LANES; i++) r[i] = decode(RAW_LOAD(from + i * row_bytes));
-    } else {
-        for (uint i = 0; i < LANES; i++) {
-            r[i] = (bits)(0u);
-            if (i < rows.count) {
-                __global const uchar *at = from + i * row_bytes;
-                r[i] = left >= TURN_K ? decode(RAW_LOAD(at)) : decode(load_part(at, left));
-            }
-        }
-    }
-#if IS_SCALED
-    for (uint i = 0; i < LANES; i++) {
-        const ulong scale_row = (rows.stored_row + (ulong)i * rows.stored_step) / block_rows;
-        if (i < rows.count) r[i] = scaled(r[i], scale_load(rows.scales, scale_row * scale_columns + k / block_columns));
-        if (left < TURN_K) r[i] = NUMBERS < (bits)(left) ? r[i] : (bits)(0u); /* padding is 0, whatever its scale */
-    }
-#endif
-}
 
 /* Past the caches, where the compiler knows how. Every vector lies at a multiple of its size: a buffer begins at one,
  * and so do panels and the halves of their steps. */
@@ -271,7 +159,8 @@ ALWAYS void store_scales(const half_rows *halves, __global weight_t *panel, uint
         uint scale = as_uint(1.0f);
 #if SCALE_FORMAT != 0
         const ulong row = (own->stored_row + (ulong)(i % LANES) * own->stored_step) / block_rows;
-        if (i % LANES < own->count) scale = scale_bits(scale_load(own->scales, row * scale_columns + k / block_columns));
+        if (i % LANES < own->count)
+            scale = scale_bits(scale_load(own->scales, row * scale_columns + k / block_columns));
 #endif
         pairs[i / 2] = i % LANES < own->count ? scale : 0u;
     }
@@ -341,7 +230,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     }
     uint k = begin;
 #if TO_E4M3
-    for (uint at = begin; at < end; at += SUPER_K) store_scales(halves, to, at, block_rows, block_columns, scale_columns);
+    for (uint at = begin; at < end; at += SUPER_K)
+        store_scales(halves, to, at, block_rows, block_columns, scale_columns);
     const uint stop = (end + SUPER_K - 1) / SUPER_K * SUPER_K;
 #else
     const uint stop = end;
@@ -352,7 +242,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     k += count;
 #endif
     for (; k < stop; k += TURN_K)
-        pack_blocks(halves, ahead, row_bytes, k, k < features ? features - k : 0, block_place(to, k), block_rows, block_columns,
-                    scale_columns);
+        pack_blocks(halves, ahead, row_bytes, k, k < features ? features - k : 0, block_place(to, k), block_rows,
+                    block_columns, scale_columns);
     STORES_END
 }

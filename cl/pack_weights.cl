@@ -1,7 +1,7 @@
 /* Packs a piece of one expert's matrix into panels (panel.clh): some columns of y ("outs") by some k, read with any two
- * strides, so every layout a checkpoint may have is one kernel. Lanes past the matrix's edge become 0. Values of the panel's
- * own format are moved as they are; others become f32, times their scale, and are rounded to nearest even. F8_B128 takes codes
- * and scales apart, as they are.
+ * strides, so every layout a checkpoint may have is one kernel. Lanes past the matrix's edge become 0. Values of the
+ * panel's own format are moved as they are; others become f32, times their scale, and are rounded to nearest even.
+ * F8_B128 takes codes and scales apart, as they are.
  *
  *   group id 0    panel of the piece
  *   group id 1    run of 64 k
@@ -58,18 +58,21 @@ static inline ulong panel_place(uint k, uint column) {
 }
 #else
 #define PANEL_K(features) (((features) + KP - 1) / KP * KP)
-static inline ulong panel_place(uint k, uint column) { return ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP; }
+static inline ulong panel_place(uint k, uint column) {
+    return ((ulong)(k / KP) * PANEL_COLUMNS + column) * KP + k % KP;
+}
 #endif
 
 __kernel void pack_weights(
-    __global const source_t *source, ulong source_offset, ulong out_stride, ulong k_stride, /* element (out, k) of the piece */
+    __global const source_t *source, ulong source_offset,  /* element (0, 0) of the piece */
+    ulong out_stride, ulong k_stride,                      /* from an out, and from a k, to the next */
     __global panel_t *panels, ulong first_panel,           /* a shard, and where in it the piece's first panel is */
     uint outs,                                             /* columns of the piece; its first is a panel's first */
     uint k_begin, uint k_end,                              /* the piece's k; k_begin is a multiple of K_RUN */
     uint features,                                         /* the matrix's k */
     uint lane_begin, uint lane_count,                      /* columns this matrix has in a panel */
     __global const uchar *scales, ulong scales_offset,     /* of the expert */
-    uint stored_row, uint stored_step,                     /* the piece's first out, and its next, as rows of the tensor */
+    uint stored_row, uint stored_step,                     /* the piece's first out, and its next, as tensor rows */
     SCALE_PARAMETERS) {
     __global panel_t *panel = panels + (first_panel + get_group_id(0)) * panel_elements(features);
     const uint out_begin = get_group_id(0) * lane_count;
@@ -85,7 +88,8 @@ __kernel void pack_weights(
 #if WEIGHT_FORMAT == FORMAT_F8_B128
         if (lane % 2 == 0 && run_begin % SUPER_K == 0) {
 #if SCALE_FORMAT != 0
-            const uint scale = scale_bits(scale_load(scales + scales_offset, out < outs ? scale_row + run_begin / block_columns : 0));
+            const ulong at = out < outs ? scale_row + run_begin / block_columns : 0;
+            const uint scale = scale_bits(scale_load(scales + scales_offset, at));
 #else
             const uint scale = as_uint(1.0f);
 #endif

@@ -1,5 +1,5 @@
-/* Quantises rows of f32, f16 or bf16 to a block format: writes the bytes that ggml's reference quantisers write, row behind row
- * without gaps.
+/* Quantises rows of f32, f16 or bf16 to a block format: writes the bytes that ggml's reference quantisers write, row
+ * behind row without gaps.
  *
  *   group id 0   row
  *   local id 0   shares the row's blocks; any local size
@@ -37,7 +37,7 @@ static inline float load_element(__global const uchar *at) { return f32_from_bf1
 #error "SOURCE_FORMAT must be FORMAT_F32, FORMAT_F16 or FORMAT_BF16"
 #endif
 
-__kernel void quantize(__global const uchar *restrict source, ulong source_offset, /* bytes; the first row's first value */
+__kernel void quantize(__global const uchar *restrict source, ulong source_offset, /* bytes; the first row */
                        ulong out_stride, ulong k_stride, /* elements from row to row, from k to k */
                        __global uchar *restrict to, ulong to_offset, uint features) {
     const uint blocks = features / BLOCK_K;

@@ -1,5 +1,5 @@
-/* Groups of integers in tensors of their own (clmoe_groups) to blocks of a format of format/groups.clh, row behind row without
- * gaps, for pack_blocks.cl to pack.
+/* Groups of integers in tensors of their own (clmoe_groups) to blocks of a format of format/groups.clh, row behind row
+ * without gaps, for pack_blocks.cl to pack.
  *
  *   group id 0   run of OUT_RUN rows of blocks
  *   group id 1   block of a row, counted from k_begin
@@ -77,11 +77,12 @@ static inline uint codes_at(__global const uchar *words, uint n, uint k, uint ro
 }
 
 static inline uint zero_at(__global const uchar *words, uint n, uint group, uint rows, uint groups) {
-    const ulong at = CODE_ORDER == 2 ? (ulong)(n / WORD_CODES) * groups + group : ((ulong)group * rows + n) / WORD_CODES;
+    const ulong at =
+        CODE_ORDER == 2 ? (ulong)(n / WORD_CODES) * groups + group : ((ulong)group * rows + n) / WORD_CODES;
     return (word_at(words, at) + (ZEROS_LESS_1 ? ONE_EACH : 0u)) >> place_in_word(n) * CODE_BITS & CODE_MASK;
 }
 
-__kernel void regroup(__global const uchar *restrict codes, ulong codes_offset, /* bytes; from k_begin and row_begin on */
+__kernel void regroup(__global const uchar *restrict codes, ulong codes_offset, /* from k_begin and row_begin on */
                       __global const uchar *restrict scales, ulong scales_offset, /* these two from the first on */
                       __global const uchar *restrict zeros, ulong zeros_offset,
                       __global uchar *restrict to, ulong to_offset, /* the first row of blocks */

@@ -20,6 +20,7 @@ typedef float x_t;
 typedef float row_t;
 #endif
 
+__attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 __kernel void route(__global const float *logits, ulong logits_offset, __global const float *select_bias,
                     __global const float *expert_scale, __global float *weight, ulong weight_offset,
                     __global int *chosen, ulong chosen_offset,                            /* index, to be written */

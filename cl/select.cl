@@ -16,11 +16,11 @@ __kernel void select_experts(uint tokens, __global const int *token_count, ulong
 #if TEAM > 1
     __local team_bits exchange[TEAM_EXCHANGE];
     __local uint tables[TEAMS * TEAM_TABLE];
-    team_choose_tokens(get_group_id(0) * TEAMS, get_num_groups(0) * TEAMS, valid, exchange, tables, logits + logits_offset,
-                       select_bias, expert_scale, index + index_offset, weight + weight_offset);
+    team_choose_tokens(get_group_id(0) * TEAMS, get_num_groups(0) * TEAMS, valid, exchange, tables,
+                       logits + logits_offset, select_bias, expert_scale, index + index_offset, weight + weight_offset);
 #else
     for (ulong t = get_global_id(0); t < valid; t += get_global_size(0))
-        choose_experts(logits + logits_offset + t * CLASSES, select_bias, expert_scale, index + index_offset + t * SLOTS,
-                       weight + weight_offset + t * SLOTS);
+        choose_experts(logits + logits_offset + t * CLASSES, select_bias, expert_scale,
+                       index + index_offset + t * SLOTS, weight + weight_offset + t * SLOTS);
 #endif
 }

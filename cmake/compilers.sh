@@ -1,6 +1,7 @@
 #!/bin/sh
-# Offline compilers for GPUs, in a folder of their own: what Debian 12 has that would not go together with other packages or
-# would become an OpenCL platform of this machine, and NVIDIA's assembler from PyPI. tests/offline/matrix.sh uses them.
+# Offline compilers for GPUs, in a folder of their own: what Debian 12 has that would not go together with other
+# packages or would become an OpenCL platform of this machine, and NVIDIA's assembler from PyPI. tests/offline/matrix.sh
+# uses them.
 #
 #   sh cmake/compilers.sh FOLDER        prepares FOLDER; a second run finds it as it is
 #   sh cmake/compilers.sh --packages    prints the packages that must be installed beside it

@@ -1,5 +1,5 @@
-# What both cross toolchains share: the library alone, OpenCL opened at run time, and the system's OpenCL headers, copied
-# so that they come without the C headers of the build machine that lie beside them.
+# What both cross toolchains share: the library alone, OpenCL opened at run time, and the system's OpenCL headers,
+# copied so that they come without the C headers of the build machine that lie beside them.
 set(CLMOE_BUILD_TESTS OFF CACHE BOOL "")
 set(CLMOE_BUILD_BENCH OFF CACHE BOOL "")
 set(CLMOE_LOAD_OPENCL ON CACHE BOOL "")

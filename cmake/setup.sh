@@ -20,7 +20,8 @@ build_packages="gcc libc6-dev cmake ninja-build ocl-icd-opencl-dev opencl-header
 bench_packages="$build_packages gnuplot-nox"
 test_packages="$bench_packages libcmocka-dev python3-jsonschema clang libclang-rt-dev g++ binutils pkg-config util-linux
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64"
-# clmoe-bench variants compares with it; everything else does without.
+# The variant clblast/gemm and clmoe-bench variants multiply with it; everything else does without, and tests of it say that they
+# were skipped.
 optional_bench_packages="libclblast-dev"
 # Not every release has these; the tests that need them say that they were skipped.
 optional_test_packages="oclgrind"

@@ -122,7 +122,8 @@ cl_event new_user_event(const bed *b) {
 
 int is_complete(cl_event event) {
     cl_int status = CL_QUEUED;
-    assert_int_equal(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL), CL_SUCCESS);
+    assert_int_equal(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL),
+                     CL_SUCCESS);
     return status <= CL_COMPLETE;
 }
 

@@ -100,6 +100,13 @@ wrong)
     says "unknown command 'nosuch', expected"
     refused 2 layer stray
     says "'stray'"
+    # what would only fail after the measurement is refused before it
+    refused 2 layer --json "$folder/nowhere/layer.json"
+    says "--json is '$folder/nowhere/layer.json', expected a file in a folder to write in"
+    refused 2 trace --out "$folder"
+    says "--out is '$folder', expected a file"
+    refused 2 roofline --device 99:99
+    says '--device: no OpenCL device matches "99:99"; there is'
     ;;
 interrupt)
     none_left() { [ -z "$(ls -A "$folder/there")" ] || fail "$1 left $(ls -A "$folder/there") behind"; }
@@ -166,7 +173,7 @@ EOF
     expect 2 "1 files, expected two" a.json
     ;;
 pictures)
-    result=$1/../bench/results/small.json
+    result=$(ls "$1/../bench/results/"*.json | head -n 1)
     mkdir "$folder/empty" "$folder/bin" "$folder/out"
     PATH=$folder/empty "$bench" report "$folder/out" --from "$result" 2>"$folder/err" &&
         fail "report went on without gnuplot"

@@ -1,5 +1,5 @@
-# bench_load.sh CLMOE-BENCH FOLDER: `clmoe-bench load` measures a small checkpoint, and nothing of it is left afterwards, nor
-# after a signal, nor when the disk refuses a file. FOLDER is made anew; the results stay in it.
+# bench_load.sh CLMOE-BENCH FOLDER: `clmoe-bench load` measures a small checkpoint, and nothing of it is left
+# afterwards, nor after a signal, nor when the disk refuses a file. FOLDER is made anew; the results stay in it.
 bench=$1
 folder=$2
 shape="--hidden-size 64 --intermediate-size 48 --experts 4 --top-k 2"

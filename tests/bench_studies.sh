@@ -64,7 +64,7 @@ EOF
         $1 == "tiles" { bad += $2 != fused } $1 == "full" { bad += !($2 < fused) || $2 < 3 } END { exit bad > 0 }' ||
         fail "launches: $(paste -d' ' "$folder/rungs" "$folder/launches")"
     [ "$(values activation_bytes | awk '$1 > 0' | wc -l)" -eq "$(wc -l <"$folder/rungs")" ] || fail "activation bytes"
-    prints 'gating of 1 tokens is 272 operations as literature counts .*, exactly 538'
+    prints 'gating of 1 token is 272 operations as literature counts .*, exactly 538'
     refuses "--tokens is '0', expected a whole number from 1 to" --tokens 0
     refuses "--weights has 'f31', expected all or one of" --weights f31
     ;;

@@ -64,7 +64,8 @@ static void decode_q5_1(const uint8_t *b, float *y) {
 }
 
 static float with_minimum(const uint8_t *b, int sub, int code) {
-    const float scale = half_at(b) * (float)six_bits(b + 4, sub, 0), minimum = half_at(b + 2) * (float)six_bits(b + 4, sub, 1);
+    const float scale = half_at(b) * (float)six_bits(b + 4, sub, 0),
+                minimum = half_at(b + 2) * (float)six_bits(b + 4, sub, 1);
     const float product = scale * (float)code;
     return product - minimum;
 }
@@ -75,7 +76,8 @@ static void decode_q4_K(const uint8_t *b, float *y) {
 
 static void decode_q5_K(const uint8_t *b, float *y) {
     for (int i = 0; i < 256; i++)
-        y[i] = with_minimum(b, i / 32, nibble(b + 48, i / 64 * 32 + i % 32, i / 32 % 2) | (b[16 + i % 32] >> i / 32 & 1) << 4);
+        y[i] = with_minimum(b, i / 32,
+                            nibble(b + 48, i / 64 * 32 + i % 32, i / 32 % 2) | (b[16 + i % 32] >> i / 32 & 1) << 4);
 }
 
 static void decode_q6_K(const uint8_t *b, float *y) {
@@ -96,7 +98,8 @@ static void decode_mxfp4(const uint8_t *b, float *y) {
 }
 
 static void decode_nvfp4(const uint8_t *b, float *y) {
-    for (int i = 0; i < 64; i++) y[i] = half_e4m3(b[i / 16]) * (float)e2m1[nibble(b + 4 + i / 16 * 8, i % 8, i / 8 % 2)];
+    for (int i = 0; i < 64; i++)
+        y[i] = half_e4m3(b[i / 16]) * (float)e2m1[nibble(b + 4 + i / 16 * 8, i % 8, i / 8 % 2)];
 }
 
 static void decode_q2_K(const uint8_t *b, float *y) {
@@ -126,7 +129,8 @@ static void decode_iq4_xs(const uint8_t *b, float *y) {
 }
 
 static void decode_tq2_0(const uint8_t *b, float *y) {
-    for (int i = 0; i < 256; i++) y[i] = (float)((b[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3) - 1) * half_at(b + 64);
+    for (int i = 0; i < 256; i++)
+        y[i] = (float)((b[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3) - 1) * half_at(b + 64);
 }
 
 /* Digit j of a byte: its fraction of 256, times 3 to the power j, modulo 1, times 3, rounded down. */
@@ -152,7 +156,8 @@ static void decode_group(const uint8_t *b, float *y, int values, int bits, int h
     const int zero = has_zero ? scale[2] : 1 << (bits - 1);
     for (int i = 0; i < values; i++) {
         const int code = bits == 4 ? nibble(b, i / 2, i % 2) : b[i];
-        y[i] = has_zero ? half_at(scale) * (float)code - half_at(scale) * (float)zero : half_at(scale) * (float)(code - zero);
+        y[i] = has_zero ? half_at(scale) * (float)code - half_at(scale) * (float)zero
+                        : half_at(scale) * (float)(code - zero);
     }
 }
 
@@ -304,7 +309,8 @@ static uint32_t packed_code(const block_format *f, const uint8_t *run, uint32_t 
     return code;
 }
 
-block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column) {
+block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k,
+                             uint32_t column) {
     const uint32_t values = f->super_blocks * f->values, in_super = (uint32_t)(k % values);
     const uint8_t *super = panel + k / values * super_bytes(f) * columns;
     const uint8_t *bytes = super + (size_t)2 * f->super_blocks * f->halves * columns;

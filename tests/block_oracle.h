@@ -1,5 +1,5 @@
-/* Block formats as their definitions have them: one value at a time, in f32, each step rounded as ggml rounds it. Shares
- * nothing with the library. */
+/* Block formats as their definitions have them: one value at a time, in f32, each step rounded as ggml rounds it.
+ * Shares nothing with the library. */
 #ifndef CLMOE_TESTS_BLOCK_ORACLE_H
 #define CLMOE_TESTS_BLOCK_ORACLE_H
 
@@ -32,7 +32,8 @@ typedef struct block_packed {
     uint32_t code;
     float value;
 } block_packed;
-block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k, uint32_t column);
+block_packed block_packed_at(const block_format *f, const uint8_t *panel, uint32_t columns, uint64_t k,
+                             uint32_t column);
 /* Bytes of a packed panel. */
 size_t block_panel_bytes(const block_format *f, uint32_t columns, uint64_t in_features);
 

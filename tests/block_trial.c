@@ -34,7 +34,8 @@ typedef struct group_tensor {
 void block_random(const block_format *f, uint8_t *block, test_random *random) {
     for (uint32_t i = 0; i < f->bytes; i++) block[i] = (uint8_t)test_random_u64(random);
     for (uint32_t i = 0; i < 2 && f->half_at[i] != UINT32_MAX; i++) {
-        uint8_t *high = block + f->half_at[i] + 1; /* exponents 0 to 15: subnormals as well, and no product is infinite */
+        uint8_t *high = block + f->half_at[i] + 1; /* exponents 0 to 15: subnormals as well, and no product is
+                                                    * infinite */
         *high = (uint8_t)(*high & 0xbf);
     }
 }
@@ -107,8 +108,12 @@ static void take_apart(test_device *device, const block_trial *t, block_tensor *
                                .scale_format = t->layout->scale_format, .zeros_less_1 = t->layout->zeros_less_1,
                                .scales = pieces_of(device, t, a, 1, bytes[1])};
     if (bytes[2] != 0) a->groups.zeros = pieces_of(device, t, a, 2, bytes[2]);
-    s->described = (clmoe_tensor){.format = f->format, .host = codes.host, .host_list = codes.host_list, .buffer = codes.buffer,
-                                  .buffer_list = codes.buffer_list, .groups = &a->groups};
+    s->described = (clmoe_tensor){.format = f->format,
+                                  .host = codes.host,
+                                  .host_list = codes.host_list,
+                                  .buffer = codes.buffer,
+                                  .buffer_list = codes.buffer_list,
+                                  .groups = &a->groups};
 }
 
 static void apart_free(test_device *device, group_tensor *a) {
@@ -205,7 +210,8 @@ static void compare_column(const block_trial *t, const block_tensor *tensors, co
     for (uint64_t k = 0; k < t->in_features; k++) {
         const block_format *f = s->format;
         if (row >= 0 && k % f->values == 0)
-            f->decode(s->data + group * s->expert_bytes + (uint64_t)row * s->row_bytes + k / f->values * f->bytes, values);
+            f->decode(s->data + group * s->expert_bytes + (uint64_t)row * s->row_bytes + k / f->values * f->bytes,
+                      values);
         const float value = row >= 0 ? values[k % f->values] : 0.0f;
         uint32_t got, wanted;
         if (kept != NULL) {
@@ -215,14 +221,17 @@ static void compare_column(const block_trial *t, const block_tensor *tensors, co
             got = plain_bits(t, panel, 2 * lanes, k, column), wanted = rounded(t->format, value);
         }
         if (got != wanted)
-            fail_msg("%s -> %u arithmetic %u, %u lanes, [%u, %u] gated %u %u: group %u panel %u column %u (row %lld) k %llu "
-                     "is %x, expected %x", f->name, t->format, t->arithmetic, lanes, t->out_features, t->in_features, t->gated,
-                     t->gate_up, group, p, column, (long long)row, (unsigned long long)k, got, wanted);
+            fail_msg(
+                "%s -> %u arithmetic %u, %u lanes, [%u, %u] gated %u %u: group %u panel %u column %u (row %lld) k %llu "
+                "is %x, expected %x",
+                f->name, t->format, t->arithmetic, lanes, t->out_features, t->in_features, t->gated, t->gate_up, group,
+                p, column, (long long)row, (unsigned long long)k, got, wanted);
     }
 }
 
 /* What is beyond the edge of columns or k is zero bytes. */
-static void compare_padding(const block_trial *t, const block_format *kept, const uint8_t *panel, uint32_t lanes, uint32_t p) {
+static void compare_padding(const block_trial *t, const block_format *kept, const uint8_t *panel, uint32_t lanes,
+                            uint32_t p) {
     const uint32_t columns = 2 * lanes, values = kept->super_blocks * kept->values;
     const uint64_t padded = (t->in_features + values - 1) / values * values;
     for (uint32_t column = 0; column < columns; column++) {
@@ -243,13 +252,16 @@ uint8_t *block_matrix_read(test_device *device, const clmoe__matrix *matrix) {
     for (uint32_t i = 0; i < matrix->shard_count; i++) {
         const uint64_t first = i * matrix->panels_per_shard;
         const uint64_t panels = total - first < matrix->panels_per_shard ? total - first : matrix->panels_per_shard;
-        assert_int_equal(clEnqueueReadBuffer(device->queue, matrix->shards[i].mem, CL_TRUE, 0, panels * matrix->panel_bytes,
-                                             packed + first * matrix->panel_bytes, 0, NULL, NULL), CL_SUCCESS);
+        assert_int_equal(clEnqueueReadBuffer(device->queue, matrix->shards[i].mem, CL_TRUE, 0,
+                                             panels * matrix->panel_bytes, packed + first * matrix->panel_bytes, 0,
+                                             NULL, NULL),
+                         CL_SUCCESS);
     }
     return packed;
 }
 
-static void compare(test_device *device, const block_trial *t, const block_tensor *tensors, const clmoe__matrix *matrix) {
+static void compare(test_device *device, const block_trial *t, const block_tensor *tensors,
+                    const clmoe__matrix *matrix) {
     const block_format *kept = block_format_of(t->format);
     uint8_t *packed = block_matrix_read(device, matrix);
     if (kept != NULL)
@@ -273,7 +285,8 @@ void block_trial_run(test_device *device, const block_trial *t) {
     block_tensor tensors[TENSORS] = {{0}};
     const block_format *gate_format = t->gate_source != NULL ? t->gate_source : t->source;
     if (separate) tensors[0] = tensor_new(device, t, gate_format, t->out_features, t->stream + 1);
-    tensors[1] = tensor_new(device, t, t->source, t->gated && !separate ? 2ull * t->out_features : t->out_features, t->stream);
+    tensors[1] =
+        tensor_new(device, t, t->source, t->gated && !separate ? 2ull * t->out_features : t->out_features, t->stream);
     const clmoe_tensor *gate = separate ? &tensors[0].described : &absent, *up = &tensors[1].described;
     clmoe__packer packer = {.context = context};
     clmoe__matrix matrix = {.groups = t->groups, .in_features = t->in_features, .out_features = t->out_features,

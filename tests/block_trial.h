@@ -1,5 +1,5 @@
-/* One matrix packed from sources in block formats, and compared with what the definitions of formats and panels say, value by
- * value and bit for bit. */
+/* One matrix packed from sources in block formats, and compared with what the definitions of formats and panels say,
+ * value by value and bit for bit. */
 #ifndef CLMOE_TESTS_BLOCK_TRIAL_H
 #define CLMOE_TESTS_BLOCK_TRIAL_H
 

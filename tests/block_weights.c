@@ -1,13 +1,13 @@
-/* Blocks of block_weights.h: every byte is random, then the fields that all of a block's values are multiplied by are set, first
- * to one, to see how large that makes the values, then to what makes them as large as they should be. */
+/* Blocks of block_weights.h: every byte is random, then the fields that all of a block's values are multiplied by are
+ * set, first to one, to see how large that makes the values, then to what makes them as large as they should be. */
 #include "block_weights.h"
 
 #include <math.h>
 
 enum { MOST_VALUES = 256 };
 
-/* What the second f16 field is, in units of the first: about the middle of what the codes reach, so that values have either
- * sign; and where formats without f16 fields keep their scales. */
+/* What the second f16 field is, in units of the first: about the middle of what the codes reach, so that values have
+ * either sign; and where formats without f16 fields keep their scales. */
 static const struct tame_row {
     uint32_t format;
     double second;

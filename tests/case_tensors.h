@@ -1,5 +1,5 @@
-/* The memory behind a layer_case: matrices of random values, plain or in blocks, and tensors made of them in any arrangement the
- * public API takes. */
+/* The memory behind a layer_case: matrices of random values, plain or in blocks, and tensors made of them in any
+ * arrangement the public API takes. */
 #ifndef CLMOE_TESTS_CASE_TENSORS_H
 #define CLMOE_TESTS_CASE_TENSORS_H
 
@@ -14,8 +14,8 @@ double *case_draw_matrix(layer_case *c, enum case_matrix matrix, test_random *ra
 /* Gate and up rows of `width` values in one tensor [2I]: all gates first, or in turns. */
 double *case_merge(layer_case *c, const double *gate, const double *up, size_t experts, size_t I, size_t width);
 
-/* A tensor holding drawn values [experts][out][in] (out 1: a vector, which has no layout and no row stride). Memory is exact:
- * nothing behind the last element. */
+/* A tensor holding drawn values [experts][out][in] (out 1: a vector, which has no layout and no row stride). Memory is
+ * exact: nothing behind the last element. */
 clmoe_tensor case_tensor(layer_case *c, const double *values, size_t experts, size_t out, size_t in);
 
 /* Frees what tensors name. */

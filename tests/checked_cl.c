@@ -34,8 +34,9 @@ static cl_int make_copier(cl_command_queue queue) {
     return code;
 }
 
-static cl_int CL_API_CALL checked_write(cl_command_queue queue, cl_mem to, cl_bool blocking, size_t offset, size_t bytes,
-                                        const void *from, cl_uint n, const cl_event *wait, cl_event *event) {
+static cl_int CL_API_CALL checked_write(cl_command_queue queue, cl_mem to, cl_bool blocking, size_t offset,
+                                        size_t bytes, const void *from, cl_uint n, const cl_event *wait,
+                                        cl_event *event) {
     const cl_ulong start = offset, length = bytes;
     const size_t items = (bytes + 15) / 16;
     cl_int code = make_copier(queue);

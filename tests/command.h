@@ -8,7 +8,8 @@ typedef struct command_result {
     char err[1 << 14];
 } command_result;
 
-/* Runs program with arguments (the last is NULL), standard input empty. The result is static: the next run takes it again. */
+/* Runs program with arguments (the last is NULL), standard input empty. The result is static: the next run takes it
+ * again. */
 const command_result *command_run(const char *program, const char *const *arguments);
 /* The same, with the arguments listed: COMMAND(program, "--list", folder). */
 #define COMMAND(program, ...) command_run((program), (const char *const[]){__VA_ARGS__, NULL})

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { DEVICE, CONTEXT, QUEUE, MEM, PROGRAM, KERNEL, EVENT, KINDS };
+enum kind { DEVICE, CONTEXT, QUEUE, MEM, PROGRAM, KERNEL, EVENT, COMMAND_BUFFER, KINDS };
 
 static atomic_int live[KINDS];
 static atomic_uint calls[FAULT_ENTRIES], all_calls;
@@ -404,11 +404,64 @@ static cl_int CL_API_CALL fault_clFinish(cl_command_queue queue) {
     return code;
 }
 
+/* --------------------------------------------------------------------------------------- command buffers */
+
+static clmoe__command_buffer_calls command_buffers; /* the platform's own functions */
+
+static clmoe__command_buffer CL_API_CALL fault_clCreateCommandBufferKHR(cl_uint n, const cl_command_queue *queues,
+                                                                        const cl_ulong *properties, cl_int *code) {
+    if (fails(ENTRY_clCreateCommandBufferKHR)) return refuse(code, CL_OUT_OF_HOST_MEMORY);
+    clmoe__command_buffer buffer = command_buffers.clCreateCommandBufferKHR(n, queues, properties, code);
+    if (buffer != NULL) made(COMMAND_BUFFER);
+    return buffer;
+}
+
+static cl_int CL_API_CALL fault_clFinalizeCommandBufferKHR(clmoe__command_buffer buffer) {
+    REFUSE(clFinalizeCommandBufferKHR);
+    return command_buffers.clFinalizeCommandBufferKHR(buffer);
+}
+
+static cl_int CL_API_CALL fault_clReleaseCommandBufferKHR(clmoe__command_buffer buffer) {
+    dropped(COMMAND_BUFFER);
+    const cl_int code = command_buffers.clReleaseCommandBufferKHR(buffer);
+    REFUSE(clReleaseCommandBufferKHR);
+    return code;
+}
+
+static cl_int CL_API_CALL fault_clCommandNDRangeKernelKHR(clmoe__command_buffer buffer, cl_command_queue q,
+                                                          const cl_ulong *properties, cl_kernel k, cl_uint dimensions,
+                                                          const size_t *offset, const size_t *global, const size_t *local,
+                                                          cl_uint n, const cl_uint *wait, cl_uint *point, void *handle) {
+    REFUSE(clCommandNDRangeKernelKHR);
+    return command_buffers.clCommandNDRangeKernelKHR(buffer, q, properties, k, dimensions, offset, global, local, n, wait,
+                                                     point, handle);
+}
+
+static cl_int CL_API_CALL fault_clEnqueueCommandBufferKHR(cl_uint queues, cl_command_queue *q, clmoe__command_buffer buffer,
+                                                          cl_uint n, const cl_event *wait, cl_event *event) {
+    REFUSE(clEnqueueCommandBufferKHR);
+    return event_made(command_buffers.clEnqueueCommandBufferKHR(queues, q, buffer, n, wait, event), event);
+}
+
+static void *CL_API_CALL fault_clGetExtensionFunctionAddressForPlatform(cl_platform_id platform, const char *name) {
+    if (fails(ENTRY_clGetExtensionFunctionAddressForPlatform)) return NULL;
+    void *real = clGetExtensionFunctionAddressForPlatform(platform, name);
+#define FAULT_WRAP(entry)                                            \
+    if (strcmp(name, #entry) == 0 && real != NULL) {                 \
+        memcpy(&command_buffers.entry, &real, sizeof real);          \
+        return (void *)(uintptr_t)&fault_##entry;                    \
+    }
+    CLMOE__COMMAND_BUFFER_LIST(FAULT_WRAP)
+#undef FAULT_WRAP
+    return real;
+}
+
 /* ----------------------------------------------------------------------------------------------- control */
 
 static const char *const names[FAULT_ENTRIES] = {
 #define FAULT_NAME(name) #name,
     CLMOE__CL_LIST(FAULT_NAME)
+    CLMOE__COMMAND_BUFFER_LIST(FAULT_NAME)
 #undef FAULT_NAME
 };
 
@@ -442,7 +495,7 @@ void fault_reset(void) {
 fault_live fault_alive(void) {
     return (fault_live){atomic_load(&live[DEVICE]), atomic_load(&live[CONTEXT]), atomic_load(&live[QUEUE]),
                         atomic_load(&live[MEM]),    atomic_load(&live[PROGRAM]), atomic_load(&live[KERNEL]),
-                        atomic_load(&live[EVENT])};
+                        atomic_load(&live[EVENT]),  atomic_load(&live[COMMAND_BUFFER])};
 }
 
 void fault_release_event(cl_event event) {

@@ -6,11 +6,12 @@
 
 #include <clmoe/clmoe.h>
 
-#include "opencl/cl_table.h"
+#include "opencl/command_buffer.h"
 
 typedef enum fault_entry {
 #define FAULT_ENTRY(name) ENTRY_##name,
     CLMOE__CL_LIST(FAULT_ENTRY)
+    CLMOE__COMMAND_BUFFER_LIST(FAULT_ENTRY)
 #undef FAULT_ENTRY
     FAULT_ENTRIES
 } fault_entry;
@@ -29,7 +30,7 @@ unsigned fault_calls(fault_entry entry);
 
 /* Objects created or retained, not yet released, through these entry points. */
 typedef struct fault_live {
-    int devices, contexts, queues, mems, programs, kernels, events;
+    int devices, contexts, queues, mems, programs, kernels, events, command_buffers;
 } fault_live;
 fault_live fault_alive(void);
 /* Releases an event the library handed to its caller. */

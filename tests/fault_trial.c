@@ -31,9 +31,11 @@ static void run(void (*scenario)(void), fault_entry entry, unsigned nth) {
     fault_plan(entry, nth);
     scenario();
     const fault_live alive = fault_alive();
-    if (alive.devices || alive.contexts || alive.queues || alive.mems || alive.programs || alive.kernels || alive.events) {
-        fail_msg("alive are %d devices, %d contexts, %d queues, %d buffers, %d programs, %d kernels, %d events", alive.devices,
-                 alive.contexts, alive.queues, alive.mems, alive.programs, alive.kernels, alive.events);
+    if (alive.devices || alive.contexts || alive.queues || alive.mems || alive.programs || alive.kernels || alive.events ||
+        alive.command_buffers) {
+        fail_msg("alive are %d devices, %d contexts, %d queues, %d buffers, %d programs, %d kernels, %d events, %d command buffers",
+                 alive.devices, alive.contexts, alive.queues, alive.mems, alive.programs, alive.kernels, alive.events,
+                 alive.command_buffers);
     }
 }
 

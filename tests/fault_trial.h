@@ -1,5 +1,6 @@
-/* A scenario that is run again and again, a different OpenCL call failing each time (fault_cl.h). Each step that fails is tried
- * again, the fault being over, and must then succeed; at the end of every run no OpenCL object may be alive. */
+/* A scenario that is run again and again, a different OpenCL call failing each time (fault_cl.h). Each step that fails
+ * is tried again, the fault being over, and must then succeed; at the end of every run no OpenCL object may be
+ * alive. */
 #ifndef CLMOE_TESTS_FAULT_TRIAL_H
 #define CLMOE_TESTS_FAULT_TRIAL_H
 
@@ -18,9 +19,9 @@ int fault_failed(clmoe_status status);
         if (fault_failed(call)) (void)fault_failed(call); \
     } while (0)
 
-/* First, second, third and last call of every entry point fail; then all calls in turn, in strides from a random start, until
- * `seconds` have passed (CLMOE_TEST_SECONDS in their place, if it is set). The first run, without a fault, builds what there
- * is to build. */
+/* First, second, third and last call of every entry point fail; then all calls in turn, in strides from a random start,
+ * until `seconds` have passed (CLMOE_TEST_SECONDS in their place, if it is set). The first run, without a fault, builds
+ * what there is to build. */
 void fault_trial(void (*scenario)(void), double seconds, test_random *random);
 
 /* A teardown: which call had failed when a test ended early. */

@@ -76,7 +76,8 @@ const model_row gguf_rows[] = {
      LATER, SIZES, SHARED(48), .rule = {SOFTMAX, SUM}, .names = {EXPS, SHEXP, BIAS}},
     {"ernie4_5-moe step", KEYS("ernie4_5-moe", EXPERT_I ", 'interleave_moe_layer_step': 2"), .layers = 3, .moe = "1",
      SIZES, .rule = {SOFTMAX, SUM}, .names = {EXPS}},
-    {"deepseek2", KEYS("deepseek2", EXPERT_I ", " SHARED_2 ", " DENSE_1 ", " FACTOR ", " NORM ", " SIGMOID_KEY ", " GROUPS),
+    {"deepseek2",
+     KEYS("deepseek2", EXPERT_I ", " SHARED_2 ", " DENSE_1 ", " FACTOR ", " NORM ", " SIGMOID_KEY ", " GROUPS),
      LATER, SIZES, SHARED(48), .rule = {SIGMOID, SUM, IN_GROUPS, .scale = 1.5}, .names = {EXPS, SHEXP, BIAS}},
     {"deepseek2 softmax in groups", KEYS("deepseek2", EXPERT_I ", " SHARED_2 ", " DENSE_1 ", " FACTOR ", " SOFTMAX_KEY
                                          ", " GROUPS),
@@ -91,7 +92,8 @@ const model_row gguf_rows[] = {
      SHARED(48), .rule = {SIGMOID, SUM, .scale = 1.5}, .names = {EXPS, SHEXP, BIAS}},
     {"afmoe", KEYS("afmoe", EXPERT_I ", " SHARED_2 ", " DENSE_1 ", " FACTOR ", " NORM), LATER, SIZES, SHARED(48),
      .rule = {SIGMOID, SUM, .scale = 1.5}, .names = {EXPS, SHEXP, BIAS}},
-    {"bailingmoe2", KEYS("bailingmoe2", EXPERT_I ", " SHARED_2 ", 'expert_shared_feed_forward_length': 16, " DENSE_1 ", "
+    {"bailingmoe2",
+     KEYS("bailingmoe2", EXPERT_I ", " SHARED_2 ", 'expert_shared_feed_forward_length': 16, " DENSE_1 ", "
                          FACTOR ", " NORM ", " SIGMOID_KEY ", " GROUPS),
      LATER, SIZES, SHARED(32), .rule = {SIGMOID, SUM, IN_GROUPS, .scale = 1.5}, .names = {EXPS, SHEXP, BIAS}},
     {"bailingmoe2 shared default", KEYS("bailingmoe2", EXPERT_I ", " SHARED_2), ALL, SIZES, SHARED(48),
@@ -115,7 +117,8 @@ const model_row gguf_rows[] = {
      .names = {.prefix = "blk.#.", .router = "ffn_gate_inp.weight", .up = "ffn_up_exps.weight",
                .down = "ffn_down_exps.weight", .store = ROW_FUSED, .shared_up = "ffn_up_shexp.weight",
                .shared_down = "ffn_down_shexp.weight", BIAS}},
-    {"nemotron_h_moe latent", KEYS("nemotron_h_moe", EXPERT_I ", 'moe_latent_size': 16, " NORM), .layers = 3, .moe = "1",
+    {"nemotron_h_moe latent", KEYS("nemotron_h_moe", EXPERT_I ", 'moe_latent_size': 16, " NORM),
+     .layers = 3, .moe = "1",
      SIZES, .latent = 16,
      .rule = {SIGMOID, SUM, .ungated = 1, .activation = CLMOE_RELU2, .shared_activation = CLMOE_RELU2},
      .names = {.prefix = "blk.#.", .router = "ffn_gate_inp.weight", .up = "ffn_up_exps.weight",

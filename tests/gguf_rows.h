@@ -1,5 +1,5 @@
-/* What is known of each architecture of GGUF files, written by hand from what llama.cpp reads and computes, apart from the
- * library's own rows: its metadata, the sizes and rule that must come of it, and the names of its tensors. */
+/* What is known of each architecture of GGUF files, written by hand from what llama.cpp reads and computes, apart from
+ * the library's own rows: its metadata, the sizes and rule that must come of it, and the names of its tensors. */
 #ifndef CLMOE_TESTS_GGUF_ROWS_H
 #define CLMOE_TESTS_GGUF_ROWS_H
 

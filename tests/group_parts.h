@@ -1,5 +1,5 @@
-/* Matrices in a format of groups as checkpoints have them: codes, scales and zero points in tensors of their own, made of blocks
- * (block_oracle.h) from the definition of each layout, code by code. */
+/* Matrices in a format of groups as checkpoints have them: codes, scales and zero points in tensors of their own, made
+ * of blocks (block_oracle.h) from the definition of each layout, code by code. */
 #ifndef CLMOE_TESTS_GROUP_PARTS_H
 #define CLMOE_TESTS_GROUP_PARTS_H
 

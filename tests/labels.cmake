@@ -1,14 +1,15 @@
 # What single tests need beyond the rule in tests/CMakeLists.txt:
 #
-#   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more than half
-#                                         a minute, not run under AddressSanitizer
+#   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more
+#                                         than half a minute, not run under AddressSanitizer
 #   clmoe_test_timeout(TEST SECONDS)      instead of 300
 #   clmoe_test_serial(TEST)               never beside another test
+#   clmoe_test_turns(TEST FOLDER)         not beside those of this FOLDER, where they keep compiled kernels together
 #   clmoe_test_variant(TEST NAME [ENV A=1 B=2 ...] [ARGS ...] [LABELS ...])
 #                                         the same program once more, as the test TEST.NAME in this environment
 #   clmoe_test_oclgrind(TEST [ENV ...] [ARGS ...])
-#                                         and once more on oclgrind's device as TEST.oclgrind, with CLMOE_TEST_SMALL=1: races,
-#                                         bounds, uninitialised reads. About 1000 times slower
+#                                         and once more on oclgrind's device as TEST.oclgrind, with CLMOE_TEST_SMALL=1:
+#                                         races, bounds, uninitialised reads. About 1000 times slower
 clmoe_test_labels(test_os threads)
 clmoe_test_labels(test_first_contexts threads)
 
@@ -17,8 +18,12 @@ clmoe_test_labels(test_threads threads)
 clmoe_test_labels(test_devices long)
 clmoe_test_labels(test_faults long)
 clmoe_test_labels(test_layer long)
+clmoe_test_labels(test_record long)
 clmoe_test_oclgrind(test_oclgrind)
+# Elsewhere one of its shapes: other tests have more, and of all that they have.
+set_property(TEST test_oclgrind APPEND PROPERTY ENVIRONMENT CLMOE_TEST_SHORT=1)
 clmoe_test_oclgrind(test_select)
+clmoe_test_oclgrind(test_select_team)
 clmoe_test_oclgrind(test_matrix_kernel)
 
 clmoe_test_labels(test_run threads)
@@ -36,8 +41,16 @@ clmoe_test_labels(test_block_gemm long)
 clmoe_test_labels(test_e4m3_gemm long)
 clmoe_test_labels(test_block_properties long)
 clmoe_test_labels(test_gpu_shapes long)
-foreach(test e4m3_gemm e4m3_pack full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild
+foreach(test e4m3_gemm e4m3_pack few_slots full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild
              quantize select_team tuning tuning_bits faults_groups model_groups matrix_banks matrix_kernel)
     clmoe_test_labels(test_${test} long)
 endforeach()
+# CLBlast keeps what it made until the process ends.
+clmoe_test_labels(test_clblast long)
 clmoe_test_timeout(test_formats 900)
+
+# Layers of f32, f16 and bf16: about a third of their kernels are those of the others.
+foreach(test arguments arguments_io command_golden devices faults faults_groups golden groups layer layer_io layer_latent
+             layer_limits layer_properties memory_plan model model_rows oclgrind threads tuning)
+    clmoe_test_turns(test_${test} layers)
+endforeach()

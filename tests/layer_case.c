@@ -77,7 +77,8 @@ static void settle_stage(case_plan *plan, const char *text, const char *stage) {
 }
 
 static void settle(layer_case *c) {
-    static const char *const stages[CASE_MATRICES] = {"up", "down", "shared up", "shared down", "latent in", "latent out"};
+    static const char *const stages[CASE_MATRICES] = {"up",          "down",      "shared up",
+                                                      "shared down", "latent in", "latent out"};
     char text[4096];
     clmoe_error error = {.struct_size = sizeof error};
     OK(clmoe_layer_describe(c->layer, text, sizeof text, NULL, &error));
@@ -92,7 +93,8 @@ static void repeat_first(double *values, size_t experts, size_t each) {
 }
 
 static void draw_ffn(layer_case *c, oracle_ffn *f, uint32_t experts, uint32_t hidden, uint32_t intermediate,
-                     int up_bias, int down_bias, const clmoe_activation *activation, enum case_matrix up, uint64_t stream) {
+                     int up_bias, int down_bias, const clmoe_activation *activation, enum case_matrix up,
+                     uint64_t stream) {
     test_random random = test_random_new(c->options.stream * 16 + stream);
     const size_t H = hidden, I = intermediate, n = experts;
     *f = (oracle_ffn){.experts = experts, .hidden = hidden, .intermediate = intermediate};
@@ -124,7 +126,8 @@ static void describe_ffn(layer_case *c, const oracle_ffn *f, clmoe_ffn *desc) {
     if (f->gate != NULL && c->options.gate_up != CLMOE_GATE_UP_SEPARATE) {
         desc->gate_up = c->options.gate_up;
         desc->up = case_tensor(c, case_merge(c, f->gate, f->up, n, I, H), n, 2 * I, H);
-        if (f->up_bias != NULL) desc->up_bias = case_tensor(c, case_merge(c, f->gate_bias, f->up_bias, n, I, 1), n, 1, 2 * I);
+        if (f->up_bias != NULL)
+            desc->up_bias = case_tensor(c, case_merge(c, f->gate_bias, f->up_bias, n, I, 1), n, 1, 2 * I);
         return;
     }
     desc->up = case_tensor(c, f->up, n, I, H);

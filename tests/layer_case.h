@@ -1,6 +1,6 @@
-/* One layer under test together with its oracle: random weights in any arrangement the public API takes, the weights and
- * layer objects made from them, and a forward whose result can be judged. Equal options and stream give equal weights on
- * every device. */
+/* One layer under test together with its oracle: random weights in any arrangement the public API takes, the weights
+ * and layer objects made from them, and a forward whose result can be judged. Equal options and stream give equal
+ * weights on every device. */
 #ifndef CLMOE_TESTS_LAYER_CASE_H
 #define CLMOE_TESTS_LAYER_CASE_H
 
@@ -25,7 +25,15 @@ enum case_with {
 };
 
 /* The matrices of a layer that have formats and arithmetics of their own; gate goes with up. */
-enum case_matrix { CASE_UP, CASE_DOWN, CASE_SHARED_UP, CASE_SHARED_DOWN, CASE_LATENT_IN, CASE_LATENT_OUT, CASE_MATRICES };
+enum case_matrix {
+    CASE_UP,
+    CASE_DOWN,
+    CASE_SHARED_UP,
+    CASE_SHARED_DOWN,
+    CASE_LATENT_IN,
+    CASE_LATENT_OUT,
+    CASE_MATRICES
+};
 
 typedef struct case_options {
     uint64_t stream; /* of random numbers */
@@ -103,15 +111,15 @@ case_result case_buffers_take(const layer_case *c, case_buffers *buffers);
 case_result case_forward(layer_case *c, clmoe_workspace *workspace, const void *x, uint32_t tokens);
 void case_result_free(case_result *result);
 
-/* Fails unless out is what the oracle gets for the routes of the result, and the routes fit themselves: indices in range
- * and distinct, load their count. */
+/* Fails unless out is what the oracle gets for the routes of the result, and the routes fit themselves: indices in
+ * range and distinct, load their count. */
 void case_check(const layer_case *c, const void *x, uint32_t tokens, const case_result *result);
 /* The oracle's comparison alone. before: what out held, in out_format, or NULL. */
 void case_check_output(const layer_case *c, const void *x, uint32_t tokens, const int32_t *index, const float *weight,
                        const void *before, const void *out);
 
-/* How far out is from what exact arithmetic on unrounded activations makes of the same weights: the mean square of the error over
- * that of the result. */
+/* How far out is from what exact arithmetic on unrounded activations makes of the same weights: the mean square of the
+ * error over that of the result. */
 double case_nmse(const layer_case *c, const void *x, uint32_t tokens, const case_result *result);
 
 /* Fails unless two results of the same case have equal bits throughout. */

@@ -1,5 +1,5 @@
-/* See layer_routes.h. The layer does not show its logits, so a logits stage with the same router computes them again: they
- * are held against the double-precision ones, and the routes against the rule on them. */
+/* See layer_routes.h. The layer does not show its logits, so a logits stage with the same router computes them again:
+ * they are held against the double-precision ones, and the routes against the rule on them. */
 #include "layer_routes.h"
 
 #include <math.h>
@@ -48,13 +48,15 @@ static float *device_logits(const layer_case *c, const void *x, uint32_t tokens)
 
 static void check_logits(const layer_case *c, const void *x, uint32_t tokens, const float *logits) {
     const size_t classes = c->oracle.classes, H = c->options.hidden, n = tokens * classes;
-    double *values = calloc(tokens * H + 2 * n + 1, sizeof *values), *wanted = values + tokens * H, *magnitude = wanted + n;
+    double *values = calloc(tokens * H + 2 * n + 1, sizeof *values), *wanted = values + tokens * H,
+           *magnitude = wanted + n;
     for (size_t i = 0; i < tokens * H; i++) values[i] = test_load(x, c->options.layer.x_format, i);
     oracle_logits(&c->oracle, values, tokens, wanted, magnitude);
     for (size_t i = 0; i < n; i++) {
         const double allowed = oracle_tolerance(wanted[i], magnitude[i], c->options.hidden, 0, CLMOE_F32);
         if (!(fabs((double)logits[i] - wanted[i]) <= allowed)) {
-            fail_msg("logits[%zu][%zu] is %.9g, the oracle says %.9g", i / classes, i % classes, (double)logits[i], wanted[i]);
+            fail_msg("logits[%zu][%zu] is %.9g, the oracle says %.9g", i / classes, i % classes, (double)logits[i],
+                     wanted[i]);
         }
     }
     free(values);

@@ -119,7 +119,8 @@ void case_check_output(const layer_case *c, const void *x, uint32_t tokens, cons
         const double got = test_load(out, format, i);
         const double allowed = oracle_tolerance(wanted[i], magnitude[i], terms, bf16, format);
         if (!(fabs(got - wanted[i]) <= allowed)) {
-            fail_msg("out[%zu][%zu] is %.9g, the oracle says %.9g, allowed error %.2g", i / H, i % H, got, wanted[i], allowed);
+            fail_msg("out[%zu][%zu] is %.9g, the oracle says %.9g, allowed error %.2g", i / H, i % H, got, wanted[i],
+                     allowed);
         }
     }
     free(values);
@@ -127,9 +128,11 @@ void case_check_output(const layer_case *c, const void *x, uint32_t tokens, cons
 
 double case_nmse(const layer_case *c, const void *x, uint32_t tokens, const case_result *r) {
     const size_t n = (size_t)tokens * c->options.hidden;
-    double *values = calloc(3 * n + 1, sizeof *values), *wanted = values + n, *magnitude = wanted + n, error = 0, power = 0;
+    double *values = calloc(3 * n + 1, sizeof *values), *wanted = values + n, *magnitude = wanted + n, error = 0,
+           power = 0;
     oracle_layer exact = c->oracle;
-    exact.experts.up_rounds = exact.experts.down_rounds = exact.shared.up_rounds = exact.shared.down_rounds = ORACLE_EXACT;
+    exact.experts.up_rounds = exact.experts.down_rounds = exact.shared.up_rounds = exact.shared.down_rounds =
+        ORACLE_EXACT;
     exact.latent_in_rounds = exact.latent_out_rounds = ORACLE_EXACT;
     for (size_t i = 0; i < n; i++) values[i] = test_load(x, c->options.layer.x_format, i);
     oracle_forward(&exact, values, tokens, r->index, r->weight, NULL, wanted, magnitude);

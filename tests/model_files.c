@@ -129,17 +129,19 @@ static char *module_name(const model_files *f, const char *pattern, const char *
     return full_name(f->row, module, end, expert);
 }
 
-static void add_zeros(model_files *f, const group_checkpoint *g, const char *pattern, unsigned expert, const uint64_t shape[2],
-                      group_parts *parts) {
+static void add_zeros(model_files *f, const group_checkpoint *g, const char *pattern, unsigned expert,
+                      const uint64_t shape[2], group_parts *parts) {
     const int by_rows = g->layout.order == CLMOE_CODES_ROWS;
-    const uint32_t four = g->layout.zeros_less_1 ? 0x77777777u : 0x88888888u, eight = g->layout.zeros_less_1 ? 0x7f7f7f7fu : 0x80808080u;
+    const uint32_t four = g->layout.zeros_less_1 ? 0x77777777u : 0x88888888u,
+                   eight = g->layout.zeros_less_1 ? 0x7f7f7f7fu : 0x80808080u;
     uint32_t *zeros = parts->zeros;
     parts->zeros = NULL;
     if (zeros == NULL && by_rows) return;
     if (zeros == NULL) { /* all in the middle */
         zeros = calloc(shape[0] * shape[1], 4);
         assert_non_null(zeros);
-        for (uint64_t i = 0; i < shape[0] * shape[1]; i++) zeros[i] = group_bits(block_format_of(g->format)) == 4 ? four : eight;
+        for (uint64_t i = 0; i < shape[0] * shape[1]; i++)
+            zeros[i] = group_bits(block_format_of(g->format)) == 4 ? four : eight;
     }
     add(f, module_name(f, pattern, by_rows ? "weight_zero_point" : "qzeros", expert), "I32", 2, shape, zeros,
         shape[0] * shape[1] * 4);
@@ -170,7 +172,12 @@ static void add_groups(model_files *f, const group_checkpoint *g, const char *pa
     const int by_rows = g->layout.order == CLMOE_CODES_ROWS, awq = g->layout.order == CLMOE_CODES_AWQ;
     const uint64_t w = 32 / group_bits(b), size = g->layout.group_size != 0 ? g->layout.group_size : columns;
     const uint64_t count = rows * columns, groups = (columns + size - 1) / size;
-    const uint64_t codes[2] = {by_rows ? rows : awq ? columns : columns / w, by_rows ? columns / w : awq ? rows / w : rows};
+    const uint64_t codes[2] = {by_rows ? rows
+                               : awq   ? columns
+                                       : columns / w,
+                               by_rows ? columns / w
+                               : awq   ? rows / w
+                                       : rows};
     const uint64_t scales[2] = {by_rows ? rows : groups, by_rows ? groups : rows};
     const uint64_t zeros[2] = {by_rows ? (rows + w - 1) / w : groups, by_rows ? groups : rows / w};
     static const char *const dtypes[] = {"", "F32", "F16", "BF16"};
@@ -181,9 +188,10 @@ static void add_groups(model_files *f, const group_checkpoint *g, const char *pa
     group_share(b, blocks, rows, columns, &g->layout);
     block_decode_many(b, blocks, count, values);
     group_parts parts = group_take_apart(b, blocks, rows, columns, &g->layout);
-    add(f, module_name(f, pattern, by_rows ? "weight_packed" : "qweight", expert), "I32", 2, codes, parts.codes, parts.codes_bytes);
-    add(f, module_name(f, pattern, by_rows ? "weight_scale" : "scales", expert), dtypes[g->layout.scale_format], 2, scales,
-        parts.scales, parts.scales_bytes);
+    add(f, module_name(f, pattern, by_rows ? "weight_packed" : "qweight", expert), "I32", 2, codes, parts.codes,
+        parts.codes_bytes);
+    add(f, module_name(f, pattern, by_rows ? "weight_scale" : "scales", expert), dtypes[g->layout.scale_format], 2,
+        scales, parts.scales, parts.scales_bytes);
     parts.codes = NULL, parts.scales = NULL;
     add_zeros(f, g, pattern, expert, zeros, &parts);
     add_notes(f, g, pattern, expert, rows, columns);

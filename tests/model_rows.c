@@ -2,9 +2,6 @@
  * "... defaults" leave out what may be left out, others show a variant. */
 #include "model_rows.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* clang-format off */
 #define CONFIG(type, keys) "{'model_type': '" type "', 'hidden_size': 40, 'num_hidden_layers': 3, " keys "}"
 #define TEXT(outer, type, keys) "{'model_type': '" outer "', 'hidden_size': 7, 'text_config': " CONFIG(type, keys) "}"
@@ -187,7 +184,8 @@ const model_row model_rows[] = {
                              "'n_shared_experts': 1, 'first_k_dense_replace': 0, 'n_group': 1, 'topk_group': 1,"
                              "'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}",
      .layers = 1, .moe = "0", .hidden = 200, .experts = 4, .top_k = 2, .intermediate = 136, SHARED(136),
-     .rule = {V3_SUM, .n_group = 1, .topk_group = 1, .scale = 2.5}, .names = {MLP, V3_BIAS, SHARED_EXPERTS, .fp8 = {128, 128}}},
+     .rule = {V3_SUM, .n_group = 1, .topk_group = 1, .scale = 2.5},
+     .names = {MLP, V3_BIAS, SHARED_EXPERTS, .fp8 = {128, 128}}},
     {"deepseek_v3 defaults", "{'model_type': 'deepseek_v3', 'hidden_size': 40, 'num_hidden_layers': 5,"
      "'n_routed_experts': 16,"
                              "'num_experts_per_tok': 3, 'moe_intermediate_size': 24}",
@@ -459,55 +457,3 @@ const model_row model_rows[] = {
 /* clang-format on */
 
 const unsigned model_row_count = sizeof model_rows / sizeof *model_rows;
-
-char *model_row_config(const model_row *row) {
-    const size_t length = strlen(row->config);
-    char *text = malloc(length + 1);
-    if (text == NULL) abort();
-    for (size_t i = 0; i <= length; i++) text[i] = row->config[i] == '\'' ? '"' : row->config[i];
-    return text;
-}
-
-static float or_one(double value) { return value > 0 ? (float)value : 1.0f; }
-
-clmoe_layer_desc model_row_desc(const model_row *row) {
-    const row_rule *from = &row->rule;
-    clmoe_layer_desc d;
-    clmoe_layer_desc_default(&d, sizeof d);
-    clmoe_routing *r = &d.routing;
-    r->num_experts = row->experts;
-    r->top_k = row->top_k;
-    r->method = (uint32_t)from->method;
-    r->score = (uint32_t)from->score;
-    r->score_position = from->after ? CLMOE_SCORE_AFTER : CLMOE_SCORE_BEFORE;
-    r->bias_on = from->bias_on_logit ? CLMOE_BIAS_ON_LOGIT : CLMOE_BIAS_ON_SCORE;
-    r->logit_softcap = (float)from->softcap;
-    r->n_group = from->n_group != 0 ? from->n_group : 1;
-    r->topk_group = from->topk_group != 0 ? from->topk_group : 1;
-    r->group_score = from->best_two ? CLMOE_GROUP_TOP2_SUM : CLMOE_GROUP_MAX;
-    r->group_mask = from->mask_zero ? CLMOE_MASK_ZERO : CLMOE_MASK_NEG_INF;
-    r->normalize = (uint32_t)from->norm;
-    r->norm_eps = (float)from->eps;
-    r->norm_floor = (float)from->floor;
-    r->norm_p = or_one(from->p);
-    r->scale = or_one(from->scale);
-    r->weight_on = from->weight_on_input ? CLMOE_WEIGHT_ON_INPUT : CLMOE_WEIGHT_ON_OUTPUT;
-    r->zero_experts = from->zero_experts;
-    if (from->sparsemixer_eps > 0) r->sparsemixer_eps = (float)from->sparsemixer_eps;
-    d.activation.kind = (uint32_t)from->activation;
-    d.shared_activation.kind = (uint32_t)from->shared_activation;
-    d.activation.gated = d.shared_activation.gated = !from->ungated;
-    d.activation.limit_position = d.shared_activation.limit_position = (uint32_t)from->limit_after;
-    d.activation.limit = (float)from->limit;
-    d.shared_activation.limit = (float)from->shared_limit;
-    d.activation.alpha = or_one(from->alpha);
-    d.activation.up_offset = (float)from->up_offset;
-    d.routed_scale = or_one(from->routed_scale);
-    d.shared_scale = or_one(from->shared_scale);
-    return d;
-}
-
-unsigned model_row_layer(const model_row *row) {
-    const char *last = strrchr(row->moe, ' ');
-    return (unsigned)strtoul(last != NULL ? last + 1 : row->moe, NULL, 10);
-}

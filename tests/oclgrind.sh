@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a test on oclgrind's device, which checks every memory access of the kernels. It succeeds if the test does and oclgrind,
-# whose exit status says nothing, has nothing to report. oclgrind.sh OCLGRIND LOG TEST [ARGUMENTS]
+# Runs a test on oclgrind's device, which checks every memory access of the kernels. It succeeds if the test does and
+# oclgrind, whose exit status says nothing, has nothing to report. oclgrind.sh OCLGRIND LOG TEST [ARGUMENTS]
 #
 # The reports are told from the test's own output by their first lines. Option --log would tell them apart, but every
 # new context empties that file.

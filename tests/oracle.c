@@ -70,7 +70,7 @@ static double dot(const double *row, const double *x, const double *x_magnitude,
 /* The roundings of f32 sums of up to so many terms and of what is around them, relative to their magnitude. */
 static double f32_error(uint32_t terms) { return 0x1p-24 * (8 + 2 * sqrt((double)terms)); }
 
-/* The bytes of 32 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose
+/* The bytes of 128 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose
  * error `slack * error` reaches the border of two bytes may be another step, or more of them, in the library: so much more
  * slack. */
 static void round_run(uint32_t n, double error, double *value, double *slack) {
@@ -102,8 +102,8 @@ static void round_input(int rounds, uint32_t n, double error, const double *x, c
         slack[k] = fabs(x_slack != NULL ? x_slack[k] : x[k]);
         value[k] = rounds == ORACLE_BF16 ? bf16(x[k]) : x[k];
     }
-    for (uint32_t k = 0; k < n && rounds == ORACLE_INT8; k += 32)
-        round_run(n - k < 32 ? n - k : 32, error, value + k, slack + k);
+    for (uint32_t k = 0; k < n && rounds == ORACLE_INT8; k += 128)
+        round_run(n - k < 128 ? n - k : 128, error, value + k, slack + k);
 }
 
 /* oracle_ffn_row for an x whose errors are relative to x_magnitude[H], as in dot. */

@@ -6,7 +6,7 @@
 
 #include <clmoe/clmoe.h>
 
-/* What activations are rounded to before a matrix product: nothing; bf16; bytes, with one scale for 32 neighbours. */
+/* What activations are rounded to before a matrix product: nothing; bf16; bytes, with one scale for 128 neighbours. */
 enum oracle_rounding { ORACLE_EXACT, ORACLE_BF16, ORACLE_INT8 };
 
 /* One set of feed-forward experts in canonical arrangement. NULL biases are absent. */

@@ -100,8 +100,9 @@ static uint64_t compare_column(const pack_trial *t, const pack_sources *s, const
     return subnormals;
 }
 
-/* Of CLMOE_F8_B128: the source's codes, zeros behind the last k, and the scale of the column and its neighbour, to which both of
- * the source must be equal. Supers of 128 k: a scale for each pair of columns, then [32][columns] of four codes. */
+/* Of CLMOE_F8_B128: the source's codes, zeros behind the last k, and the scale of the column and its neighbour, to
+ * which both of the source must be equal. Supers of 128 k: a scale for each pair of columns, then [32][columns] of four
+ * codes. */
 static void compare_codes(const pack_trial *t, const pack_sources *s, const clmoe__matrix *matrix, const uint8_t *panel,
                           uint32_t g, uint32_t p, uint32_t lane) {
     const uint64_t columns = 2ull * matrix->lanes, super_bytes = columns * 130, supers = (t->in_features + 127) / 128;
@@ -122,10 +123,12 @@ static void compare_codes(const pack_trial *t, const pack_sources *s, const clmo
         const int no_scale = row < 0 && pair_exists; /* its neighbour's */
         if (got != code || (!no_scale && k < t->in_features && memcmp(&scale, &scale_wanted, 4) != 0 &&
                               !(isnan(scale) && isnan(scale_wanted))))
-            fail_msg("f8_b128, scales %u of %u x %u, %u lanes, %u x %u, gate_up %u: group %u panel %u lane %u (row %lld) k %llu has "
+            fail_msg("f8_b128, scales %u of %u x %u, %u lanes, %u x %u, gate_up %u: group %u panel %u lane %u (row "
+                     "%lld) k %llu has "
                      "code %x and scale %.9g, expected %x and %.9g",
-                     t->scale_format, t->block_rows, t->block_columns, matrix->lanes, t->out_features, t->in_features, t->gate_up,
-                     g, p, lane, (long long)row, (unsigned long long)k, got, (double)scale, code, (double)scale_wanted);
+                     t->scale_format, t->block_rows, t->block_columns, matrix->lanes, t->out_features, t->in_features,
+                     t->gate_up, g, p, lane, (long long)row, (unsigned long long)k, got, (double)scale, code,
+                     (double)scale_wanted);
     }
 }
 
@@ -136,7 +139,8 @@ static uint64_t compare(test_device *device, const pack_trial *t, const pack_sou
     for (uint32_t i = 0; i < t->groups * matrix->panels; i++)
         for (uint32_t lane = 0; lane < 2 * matrix->lanes; lane++)
             if (t->format == CLMOE_F8_B128)
-                compare_codes(t, s, matrix, packed + i * matrix->panel_bytes, i / matrix->panels, i % matrix->panels, lane);
+                compare_codes(t, s, matrix, packed + i * matrix->panel_bytes, i / matrix->panels, i % matrix->panels,
+                              lane);
             else
                 subnormals += compare_column(t, s, matrix, keeps, packed + i * matrix->panel_bytes, i / matrix->panels,
                                              i % matrix->panels, lane);

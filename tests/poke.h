@@ -1,5 +1,5 @@
-/* One wrong value in an otherwise right description: a field's place, what is written there, and the status and word the
- * library has to answer with. */
+/* One wrong value in an otherwise right description: a field's place, what is written there, and the status and word
+ * the library has to answer with. */
 #ifndef CLMOE_TESTS_POKE_H
 #define CLMOE_TESTS_POKE_H
 

@@ -1,5 +1,5 @@
-/* The plumbing of every test: opening the device, judging statuses, guarded buffers, random numbers, storage formats. It
- * shares no code with src/ and may call the public API, OpenCL and CMocka. */
+/* The plumbing of every test: opening the device, judging statuses, guarded buffers, random numbers, storage formats.
+ * It shares no code with src/ and may call the public API, OpenCL and CMocka. */
 #include "support.h"
 
 #include <inttypes.h>
@@ -78,14 +78,14 @@ void test_close(test_device *device) {
 
 void test_ok(clmoe_status status, const clmoe_error *error) {
     if (status == CLMOE_OK) return;
-    fail_msg("%s (OpenCL %d) [%s] %s\n%s", clmoe_status_name(status), (int)error->cl_code, error->argument, error->message,
-             error->log);
+    fail_msg("%s (OpenCL %d) [%s] %s\n%s", clmoe_status_name(status), (int)error->cl_code, error->argument,
+             error->message, error->log);
 }
 
 void test_fails(clmoe_status status, const clmoe_error *error, clmoe_status wanted, const char *contains) {
     if (status != wanted) {
-        fail_msg("got %s, wanted %s about \"%s\": [%s] %s", clmoe_status_name(status), clmoe_status_name(wanted), contains,
-                 status == CLMOE_OK ? "" : error->argument, status == CLMOE_OK ? "" : error->message);
+        fail_msg("got %s, wanted %s about \"%s\": [%s] %s", clmoe_status_name(status), clmoe_status_name(wanted),
+                 contains, status == CLMOE_OK ? "" : error->argument, status == CLMOE_OK ? "" : error->message);
     }
     if (error->status != wanted) fail_msg("error->status is %s", clmoe_status_name(error->status));
     if (error->message[0] == 0) fail_msg("no message with %s about \"%s\"", clmoe_status_name(wanted), contains);
@@ -126,8 +126,8 @@ test_buffer test_buffer_new(test_device *device, size_t bytes, const void *from)
 void test_buffer_read(test_device *device, const test_buffer *buffer, void *to) {
     assert_int_equal(clFinish(device->queue), CL_SUCCESS);
     if (buffer->bytes == 0) return;
-    assert_int_equal(clEnqueueReadBuffer(device->queue, buffer->mem, CL_TRUE, (size_t)buffer->at.offset, buffer->bytes, to, 0,
-                                         NULL, NULL),
+    assert_int_equal(clEnqueueReadBuffer(device->queue, buffer->mem, CL_TRUE, (size_t)buffer->at.offset, buffer->bytes,
+                                         to, 0, NULL, NULL),
                      CL_SUCCESS);
 }
 
@@ -147,7 +147,8 @@ void test_buffer_free(test_device *device, test_buffer *buffer) {
     uint8_t *now = malloc(total);
     assert_non_null(now);
     assert_int_equal(clFinish(device->queue), CL_SUCCESS);
-    assert_int_equal(clEnqueueReadBuffer(device->queue, buffer->mem, CL_TRUE, 0, total, now, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(clEnqueueReadBuffer(device->queue, buffer->mem, CL_TRUE, 0, total, now, 0, NULL, NULL),
+                     CL_SUCCESS);
     for (size_t i = 0; i < total; i++) {
         if (i >= front && i < front + buffer->bytes) continue;
         if (now[i] != buffer->guard[i]) {

@@ -1,5 +1,5 @@
-/* What every test file shares: a context on the device under test, device buffers with guard bytes, random numbers, storage
- * formats, and the double-precision oracle (oracle.h). The device is the one CLMOE_DEVICE names. */
+/* What every test file shares: a context on the device under test, device buffers with guard bytes, random numbers,
+ * storage formats, and the double-precision oracle (oracle.h). The device is the one CLMOE_DEVICE names. */
 #ifndef CLMOE_TESTS_SUPPORT_H
 #define CLMOE_TESTS_SUPPORT_H
 
@@ -15,8 +15,8 @@
 #include <clmoe/clmoe.h>
 #include <clmoe/clmoe_stages.h>
 
-/* A context with its queue; fails the test with the error's message if there is none. desc may be NULL. Vectors wider than
- * the device's become the device's own. CLMOE_TEST_SUB_DEVICE=1: on half of the device's compute units. */
+/* A context with its queue; fails the test with the error's message if there is none. desc may be NULL. Vectors wider
+ * than the device's become the device's own. CLMOE_TEST_SUB_DEVICE=1: on half of the device's compute units. */
 typedef struct test_device {
     clmoe_context *context;
     cl_context cl;

@@ -1,5 +1,6 @@
-/* Each argument of the functions that create things invalid once: the exact status, a message that names it, NULL where the
- * object would have been, no device memory kept. test_arguments_io.c does the same for the functions that run them. */
+/* Each argument of the functions that create things invalid once: the exact status, a message that names it, NULL where
+ * the object would have been, no device memory kept. test_arguments_io.c does the same for the functions that run
+ * them. */
 #include <stdio.h>
 
 #include "layer_case.h"
@@ -163,8 +164,8 @@ static case_options full_case(void) {
     case_options o = case_default(H, I, E, K);
     o.latent = LATENT;
     o.shared_intermediate = 6;
-    o.with = CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_ROUTER_BIAS | CASE_SELECT_BIAS | CASE_EXPERT_SCALE | CASE_OUTPUT_BIAS |
-             CASE_SHARED_GATE;
+    o.with = CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_ROUTER_BIAS | CASE_SELECT_BIAS | CASE_EXPERT_SCALE |
+             CASE_OUTPUT_BIAS | CASE_SHARED_GATE;
     return o;
 }
 
@@ -290,7 +291,8 @@ static void test_layer(void **state) {
         poke_apply(&d, &layer_pokes[i]);
         layer = (clmoe_layer *)(void *)&error;
         if (getenv("CLMOE_TEST_VERBOSE") != NULL) print_message("layer: %s\n", show(&layer_pokes[i]));
-        FAILS(clmoe_layer_create(device.context, c->weights, &d, &layer, &error), layer_pokes[i].status, layer_pokes[i].contains);
+        FAILS(clmoe_layer_create(device.context, c->weights, &d, &layer, &error), layer_pokes[i].status,
+              layer_pokes[i].contains);
         assert_null(layer);
     }
     assert_int_equal(bytes_in_use(), before);
@@ -310,17 +312,21 @@ static void test_workspace(void **state) {
     clmoe_workspace_desc_default(&d, sizeof d);
     FAILS(clmoe_workspace_create(NULL, device.queue, NULL, &workspace, &error), CLMOE_INVALID_ARGUMENT, "context");
     FAILS(clmoe_workspace_create(device.context, NULL, NULL, &workspace, &error), CLMOE_INVALID_ARGUMENT, "queue");
-    FAILS(clmoe_workspace_create(device.context, device.queue, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "workspace");
+    FAILS(clmoe_workspace_create(device.context, device.queue, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT,
+          "workspace");
     test_device other = test_open(NULL);
-    FAILS(clmoe_workspace_create(device.context, other.queue, NULL, &workspace, &error), CLMOE_INVALID_ARGUMENT, "queue");
+    FAILS(clmoe_workspace_create(device.context, other.queue, NULL, &workspace, &error), CLMOE_INVALID_ARGUMENT,
+          "queue");
     test_close(&other);
     test_buffer memory = test_buffer_new(&device, 4096, NULL);
     d.memory = memory.at;
     d.memory_bytes = 1 << 20;
-    FAILS(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error), CLMOE_INVALID_ARGUMENT, "memory");
+    FAILS(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error), CLMOE_INVALID_ARGUMENT,
+          "memory");
     d.memory.kind = 2;
     d.memory_bytes = 4096;
-    FAILS(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error), CLMOE_INVALID_ARGUMENT, "memory");
+    FAILS(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error), CLMOE_INVALID_ARGUMENT,
+          "memory");
     assert_null(workspace);
     test_buffer_free(&device, &memory);
     clmoe_workspace_destroy(NULL);
@@ -349,7 +355,8 @@ static void test_struct_sizes(void **state) {
     OK(clmoe_layer_create(device.context, c->weights, &older, &layer, &error));
     clmoe_layer_destroy(layer);
     older.struct_size = 0;
-    FAILS(clmoe_layer_create(device.context, c->weights, &older, &layer, &error), CLMOE_INVALID_ARGUMENT, "struct_size");
+    FAILS(clmoe_layer_create(device.context, c->weights, &older, &layer, &error), CLMOE_INVALID_ARGUMENT,
+          "struct_size");
     case_free(c);
 }
 

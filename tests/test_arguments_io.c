@@ -1,5 +1,5 @@
-/* Each argument of a forward and of the other functions that run things invalid once: the exact status, a message that names
- * it, no event, and outputs untouched. */
+/* Each argument of a forward and of the other functions that run things invalid once: the exact status, a message that
+ * names it, no event, and outputs untouched. */
 #include <stdio.h>
 
 #include "layer_case.h"
@@ -134,7 +134,8 @@ static void test_forward_arguments(void **state) {
     FAILS(clmoe_forward(c->layer, NULL, other.queue, &b.io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "queue");
     clmoe_workspace *foreign = NULL;
     OK(clmoe_workspace_create(other.context, other.queue, NULL, &foreign, &error));
-    FAILS(clmoe_forward(c->layer, foreign, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "workspace");
+    FAILS(clmoe_forward(c->layer, foreign, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT,
+          "workspace");
     clmoe_workspace_destroy(foreign);
     test_close(&other);
     clmoe_workspace_destroy(workspace);
@@ -198,8 +199,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_io),           cmocka_unit_test(test_io_pairs),   cmocka_unit_test(test_forward_arguments),
-        cmocka_unit_test(test_other_functions), cmocka_unit_test(test_error_sizes),
+        cmocka_unit_test(test_io),
+        cmocka_unit_test(test_io_pairs),
+        cmocka_unit_test(test_forward_arguments),
+        cmocka_unit_test(test_other_functions),
+        cmocka_unit_test(test_error_sizes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

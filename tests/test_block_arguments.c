@@ -1,4 +1,5 @@
-/* What is refused of weights in block formats: each thing once, with its status and its name, and nothing is created. */
+/* What is refused of weights in block formats: each thing once, with its status and its name, and nothing is
+ * created. */
 #include "layer_case.h"
 
 static test_device device;
@@ -20,7 +21,8 @@ static layer_case *sound(uint32_t arithmetic, uint32_t source, clmoe_weights_des
 static void refused(const clmoe_weights_desc *desc, clmoe_status wanted, const char *argument, const char *says) {
     clmoe_weights *weights = (clmoe_weights *)1;
     test_fails(clmoe_weights_create(device.context, desc, &weights, &error), &error, wanted, argument);
-    if (strcmp(error.argument, argument) != 0) fail_msg("the argument is [%s], expected [%s]", error.argument, argument);
+    if (strcmp(error.argument, argument) != 0)
+        fail_msg("the argument is [%s], expected [%s]", error.argument, argument);
     if (strstr(error.message, says) == NULL) fail_msg("\"%s\" does not say \"%s\"", error.message, says);
     assert_null(weights);
 }
@@ -54,7 +56,8 @@ static void test_formats(void **state) {
     NO_WAY("arithmetic", "int8 arithmetic needs weights in a block format, not f32",
            desc.experts.down = (clmoe_tensor){.format = CLMOE_F32, .host = plain};
            desc.arithmetic = CLMOE_ARITHMETIC_INT8);
-    NO_WAY("arithmetic", "bf16 arithmetic needs weights in CLMOE_BF16 or a block format, not f32", desc.format = CLMOE_F32;
+    NO_WAY("arithmetic", "bf16 arithmetic needs weights in CLMOE_BF16 or a block format, not f32",
+           desc.format = CLMOE_F32;
            desc.arithmetic = CLMOE_ARITHMETIC_BF16);
     case_free(c);
 }
@@ -67,7 +70,8 @@ static void test_shapes(void **state) {
             desc.hidden_size = 100);
     INVALID("experts.down", "experts.down has in_features 33, expected a multiple of 32",
             desc.experts.intermediate_size = 33);
-    INVALID("experts.gate", "multiple of 256 with format q4_K", desc.experts.gate.format = desc.experts.up.format = CLMOE_Q4_K);
+    INVALID("experts.gate", "multiple of 256 with format q4_K",
+            desc.experts.gate.format = desc.experts.up.format = CLMOE_Q4_K);
     INVALID("experts.down", "in_features 96, expected a multiple of 64 with format nvfp4",
             desc.experts.down.format = CLMOE_NVFP4);
     INVALID("experts.up", "experts.up.layout is CLMOE_IN_OUT", desc.experts.up.layout = CLMOE_IN_OUT);
@@ -96,10 +100,12 @@ static void test_buffers(void **state) {
     case_free(c);
 }
 
-static void gemm_refused(const clmoe_grouped_gemm_desc *desc, clmoe_status wanted, const char *argument, const char *says) {
+static void gemm_refused(const clmoe_grouped_gemm_desc *desc, clmoe_status wanted, const char *argument,
+                         const char *says) {
     clmoe_grouped_gemm *gemm = (clmoe_grouped_gemm *)1;
     test_fails(clmoe_grouped_gemm_create(device.context, desc, &gemm, &error), &error, wanted, argument);
-    if (strcmp(error.argument, argument) != 0) fail_msg("the argument is [%s], expected [%s]", error.argument, argument);
+    if (strcmp(error.argument, argument) != 0)
+        fail_msg("the argument is [%s], expected [%s]", error.argument, argument);
     if (strstr(error.message, says) == NULL) fail_msg("\"%s\" does not say \"%s\"", error.message, says);
     assert_null(gemm);
 }
@@ -126,9 +132,11 @@ static void test_stage(void **state) {
     REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "weight_format", "weight_format is 99,", d.weight_format = 99);
     REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "weight_format", "weight_format is 33,", d.weight_format = CLMOE_Q3_K);
     REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "arithmetic", "arithmetic is 7,", d.arithmetic = 7);
-    REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "weight", "weight has in_features 48, expected a multiple of 32", d.in_features = 48);
-    REFUSED_STAGE(CLMOE_UNSUPPORTED, "weight", "weight has 48 in_features, expected a multiple of 32 to be kept in q8_0",
-                  d.in_features = 48; d.weight = (clmoe_tensor){.format = CLMOE_F32, .host = plain});
+    REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "weight", "weight has in_features 48, expected a multiple of 32",
+                  d.in_features = 48);
+    REFUSED_STAGE(CLMOE_UNSUPPORTED, "weight",
+                  "weight has 48 in_features, expected a multiple of 32 to be kept in q8_0", d.in_features = 48;
+                  d.weight = (clmoe_tensor){.format = CLMOE_F32, .host = plain});
     REFUSED_STAGE(CLMOE_UNSUPPORTED, "weight", "q8_0, which cannot be converted to q5_1", d.weight_format = CLMOE_Q5_1);
     REFUSED_STAGE(CLMOE_UNSUPPORTED, "arithmetic", "not f32", d.weight_format = CLMOE_F32);
     REFUSED_STAGE(CLMOE_INVALID_ARGUMENT, "weight", "layout", d.weight.layout = CLMOE_IN_OUT);

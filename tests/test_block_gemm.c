@@ -1,6 +1,6 @@
-/* The grouped GEMM as a stage with weights in block formats: every format against the oracle, and every variant of a device
- * against the others, bit for bit: integer dot products in hardware and without, run by run on CPUs and tile by tile in local
- * memory. */
+/* The grouped GEMM as a stage with weights in block formats: every format against the oracle, and every variant of a
+ * device against the others, bit for bit: integer dot products in hardware and without, run by run on CPUs and tile by
+ * tile in local memory. */
 #include <math.h>
 #include <stdio.h>
 
@@ -27,7 +27,8 @@ static double to_bf16(double value) {
     return test_load(&bits, CLMOE_BF16, 0);
 }
 
-static product product_new(const block_format *f, uint32_t arithmetic, uint32_t groups, uint32_t n, uint32_t k, uint32_t rows) {
+static product product_new(const block_format *f, uint32_t arithmetic, uint32_t groups, uint32_t n, uint32_t k,
+                           uint32_t rows) {
     product p = {.format = f, .arithmetic = arithmetic, .groups = groups, .n = n, .k = k, .rows = rows};
     const size_t count = (size_t)groups * n * k, inputs = (size_t)rows * k;
     test_random random = test_random_new(2000 + f->format);
@@ -193,7 +194,8 @@ static test_device open_narrow(uint32_t width, const char *disable) {
     return test_open(&d);
 }
 
-/* Narrower vectors: other panels, other variants. Each format in one arithmetic a run; by integers with another variant too. */
+/* Narrower vectors: other panels, other variants. Each format in one arithmetic a run; by integers with another variant
+ * too. */
 static void test_vector_widths(void **state) {
     (void)state;
     test_random random = test_random_new(2102);

@@ -1,5 +1,6 @@
-/* What a layer promises whatever its weights are, where they are in block formats: neighbours, order, limits on memory and the
- * device's kind change no bit; a number that is none spoils its own token only; kernels touch no byte that is not theirs. */
+/* What a layer promises whatever its weights are, where they are in block formats: neighbours, order, limits on memory
+ * and the device's kind change no bit; a number that is none spoils its own token only; kernels touch no byte that is
+ * not theirs. */
 #include <math.h>
 #include <stdio.h>
 
@@ -29,7 +30,9 @@ static case_options options_of(const struct kind *kind) {
     return o;
 }
 
-static size_t x_row_bytes(const layer_case *c) { return c->options.hidden * test_format_bytes(c->options.layer.x_format); }
+static size_t x_row_bytes(const layer_case *c) {
+    return c->options.hidden * test_format_bytes(c->options.layer.x_format);
+}
 
 static void copy_row(void *to, size_t row, const void *from, size_t from_row, size_t bytes) {
     memcpy((char *)to + row * bytes, (const char *)from + from_row * bytes, bytes);
@@ -48,7 +51,8 @@ static void permutation(layer_case *c, test_random *random) {
     void *x = case_input(c, T, random), *mixed = case_input(c, T, random);
     const uint32_t step = 1 + test_random_below(random, T - 1); /* T is prime */
     for (uint32_t i = 0; i < T; i++) copy_row(mixed, i, x, i * step % T, x_row_bytes(c));
-    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T), again = case_forward(c, NULL, x, T);
+    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T),
+                again = case_forward(c, NULL, x, T);
     case_check(c, x, T, &a);
     case_same(c, "the second run", &a, &again, T);
     for (uint32_t i = 0; i < T; i++) same_row(c, "a moved token", &b, i, &a, i * step % T);
@@ -234,7 +238,8 @@ static void spoil(layer_case *c, float *x, uint32_t token, uint32_t column, floa
         if (t != token) same_row(c, "another token's", &r, t, before, t);
         for (uint32_t j = 0; j < H && t == token; j++) {
             const float out = ((const float *)r.out)[t * H + j];
-            if (isfinite(out)) fail_msg("out[%u][%u] is %g, but x[%u][%u] was %g", t, j, (double)out, t, column, (double)with);
+            if (isfinite(out))
+                fail_msg("out[%u][%u] is %g, but x[%u][%u] was %g", t, j, (double)out, t, column, (double)with);
         }
     }
     case_result_free(&r);
@@ -257,7 +262,8 @@ static void test_not_finite(void **state) {
         case_result before = with_routes(c, x, index, weight);
         case_check_output(c, x, N, index, weight, NULL, before.out);
         for (uint32_t k = 0; k < COUNT(spoilers); k++)
-            spoil(c, x, test_random_below(&random, N), test_random_below(&random, o.hidden), spoilers[k], &before, index, weight);
+            spoil(c, x, test_random_below(&random, N), test_random_below(&random, o.hidden), spoilers[k], &before,
+                  index, weight);
         case_result_free(&before);
         free(x);
         case_free(c);

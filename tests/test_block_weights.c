@@ -1,5 +1,5 @@
-/* A layer's weights in several block formats at once, as GGUF files have them: what each matrix is kept in, that the layer
- * computes what it computes with the same values in f32, and what is refused. */
+/* A layer's weights in several block formats at once, as GGUF files have them: what each matrix is kept in, that the
+ * layer computes what it computes with the same values in f32, and what is refused. */
 #include <math.h>
 #include <stdio.h>
 
@@ -94,7 +94,8 @@ static void kept_as(const clmoe_layer *layer, const char *stage, const char *for
     for (const char *line = text; *line != 0; line += strcspn(line, "\n") + 1) {
         if (strncmp(line, stage, strlen(stage)) != 0 || line[strlen(stage)] != ' ') continue;
         const char *found = strstr(line, wanted);
-        if (found == NULL || found > line + strcspn(line, "\n")) fail_msg("%s is not kept in %s: %s", stage, format, text);
+        if (found == NULL || found > line + strcspn(line, "\n"))
+            fail_msg("%s is not kept in %s: %s", stage, format, text);
         return;
     }
     fail_msg("no line %s: %s", stage, text);
@@ -127,7 +128,8 @@ static void test_mixed_formats_compute_what_their_values_do(void **state) {
         desc.released_user = &r;
         clmoe_layer *layer = layer_new(&device, &desc), *reference = layer_new(&device, &plain);
         assert_int_equal(r.count, 6);
-        for (uint32_t i = 0; i < r.count; i++) assert_int_equal(r.experts[i], strncmp(r.names[i], "experts", 7) == 0 ? E : 1);
+        for (uint32_t i = 0; i < r.count; i++)
+            assert_int_equal(r.experts[i], strncmp(r.names[i], "experts", 7) == 0 ? E : 1);
         kept_as(layer, "up", kept[c][0]);
         kept_as(layer, "down", kept[c][1]);
         kept_as(layer, "shared up", kept[c][2]);
@@ -165,7 +167,8 @@ static void test_what_is_refused(void **state) {
 #define CREATE clmoe_weights_create(device.context, &d, &weights, &error)
     REFUSED(CREATE, d, good, "experts.up", d.experts.up.layout = CLMOE_IN_OUT);
     REFUSED(CREATE, d, good, "experts.up", d.experts.up.scales = &scales);
-    REFUSED(CREATE, d, good, "row_stride is 300, expected a multiple of 256 with format q4_K", d.experts.up.row_stride = 300);
+    REFUSED(CREATE, d, good, "row_stride is 300, expected a multiple of 256 with format q4_K",
+            d.experts.up.row_stride = 300);
     REFUSED(CREATE, d, good, "expert_stride is 131200", d.experts.up.expert_stride = (uint64_t)I * H + 128);
     REFUSED(CREATE, d, good, "in_features 64, expected a multiple of 256", d.shared.down.format = CLMOE_Q4_K);
     REFUSED(CREATE, d, good, "experts.up.format is 6", d.experts.up.format = CLMOE_F8_E8M0);

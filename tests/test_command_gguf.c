@@ -1,5 +1,5 @@
-/* clmoe-run on GGUF files: what it writes for a whole model, what --list says, and files that lie, at which it exits with
- * status 2 after one line that names file and key or tensor, and writes nothing. */
+/* clmoe-run on GGUF files: what it writes for a whole model, what --list says, and files that lie, at which it exits
+ * with status 2 after one line that names file and key or tensor, and writes nothing. */
 #include <math.h>
 #include <stdio.h>
 

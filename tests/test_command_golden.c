@@ -1,5 +1,5 @@
-/* clmoe-run on every golden checkpoint: what it writes is what transformers computes, with the weights kept in f32 (2e-5 of
- * the largest output) and in bf16 (2e-2). Experts are compared as a set per token and weights by expert. */
+/* clmoe-run on every golden checkpoint: what it writes is what transformers computes, with the weights kept in f32
+ * (2e-5 of the largest output) and in bf16 (2e-2). Experts are compared as a set per token and weights by expert. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* clmoe-run on checkpoints in groups of integers that are broken: exit status 2, one line that names file and key or tensor, and
- * no output; and once on a sound one. */
+/* clmoe-run on checkpoints in groups of integers that are broken: exit status 2, one line that names file and key or
+ * tensor, and no output; and once on a sound one. */
 #include <stdio.h>
 #include <unistd.h>
 

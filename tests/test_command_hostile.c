@@ -1,5 +1,5 @@
-/* clmoe-run on wrong command lines and broken files: exit status 2, one line on stderr that names file and key or tensor, and
- * nothing written, neither the output nor a temporary file beside it. */
+/* clmoe-run on wrong command lines and broken files: exit status 2, one line on stderr that names file and key or
+ * tensor, and nothing written, neither the output nor a temporary file beside it. */
 #define _GNU_SOURCE /* memmem */
 #include <math.h>
 #include <stdio.h>

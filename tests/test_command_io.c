@@ -1,5 +1,5 @@
-/* What clmoe-run takes and gives beyond the golden cases: inputs in bf16 and f16, of rank 3, without tokens; outputs over an
- * older file; what is printed when. */
+/* What clmoe-run takes and gives beyond the golden cases: inputs in bf16 and f16, of rank 3, without tokens; outputs
+ * over an older file; what is printed when. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,8 +13,8 @@
 #define MODEL CLMOE_TEST_DATA "/golden/hf/mixtral"
 enum { TOKENS = 6, HIDDEN = 96, EXPERTS = 8, TOP_K = 2 };
 
-/* A fresh folder, an input file of a shape and format, and the path of an output. Values are the golden input's, rounded to
- * bf16 and then to f16, so that all formats hold the same ones. */
+/* A fresh folder, an input file of a shape and format, and the path of an output. Values are the golden input's,
+ * rounded to bf16 and then to f16, so that all formats hold the same ones. */
 typedef struct files {
     test_folder folder;
     char input[300], output[300];
@@ -137,8 +137,8 @@ static void says_what_it_did(void **state) {
     test_folder_free(&f.folder);
 }
 
-/* A disk that is full: what fails is not a file of the user's, so the status is 1; nothing half-written stays. The limit on the
- * size of files, 3 or 6 MiB by the shell, leaves room for what the OpenCL driver keeps. */
+/* A disk that is full: what fails is not a file of the user's, so the status is 1; nothing half-written stays. The
+ * limit on the size of files, 3 or 6 MiB by the shell, leaves room for what the OpenCL driver keeps. */
 static void full_disk(void **state) {
     (void)state;
     files f = files_new("F32", CLMOE_F32, 2, TOKENS, 0);

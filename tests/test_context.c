@@ -68,7 +68,10 @@ static void devices_are_found_by_every_form(void **state) {
     const struct {
         const char *text;
         cl_device_type type;
-    } kinds[] = {{"gpu", CL_DEVICE_TYPE_GPU}, {"GPU", CL_DEVICE_TYPE_GPU}, {"cpu", CL_DEVICE_TYPE_CPU}, {"Cpu", CL_DEVICE_TYPE_CPU}};
+    } kinds[] = {{"gpu", CL_DEVICE_TYPE_GPU},
+                 {"GPU", CL_DEVICE_TYPE_GPU},
+                 {"cpu", CL_DEVICE_TYPE_CPU},
+                 {"Cpu", CL_DEVICE_TYPE_CPU}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         cl_device_type type = 0;
         cl_device_id device = chosen(kinds[i].text, &error);
@@ -84,7 +87,8 @@ static void devices_are_found_by_every_form(void **state) {
 static void unknown_devices_list_what_there_is(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
-    const char *const wrong[] = {"no such device", "0:77", "77:0", "99999999999:0", "0:0x", "0:", ":0", "0:-1", "0: 0", "%s%n"};
+    const char *const wrong[] = {"no such device", "0:77", "77:0", "99999999999:0", "0:0x", "0:", ":0",
+                                 "0:-1",           "0: 0", "%s%n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         error.status = CLMOE_OK;
         assert_null(chosen(wrong[i], &error));
@@ -234,7 +238,8 @@ static void *all_but(void *user, const char *name) {
 }
 
 /* Stands for a context that has one device, another one. */
-static cl_int CL_API_CALL other_devices(cl_context context, cl_context_info what, size_t size, void *value, size_t *needed) {
+static cl_int CL_API_CALL other_devices(cl_context context, cl_context_info what, size_t size, void *value,
+                                        size_t *needed) {
     (void)context;
     assert_int_equal(what, CL_CONTEXT_DEVICES);
     if (value != NULL) memset(value, 0x77, size);

@@ -1,6 +1,6 @@
-/* Every OpenCL call made to fail once. One scenario goes through the whole library; each step that fails is tried again,
- * the fault being over, and must then succeed with the right result: nothing is left half done. In the end no OpenCL object
- * is alive (fault_trial.h). What has formats and variants of its own is in test_faults_groups.c. */
+/* Every OpenCL call made to fail once. One scenario goes through the whole library; each step that fails is tried
+ * again, the fault being over, and must then succeed with the right result: nothing is left half done. In the end no
+ * OpenCL object is alive (fault_trial.h). What has formats and variants of its own is in test_faults_groups.c. */
 #include "fault_trial.h"
 
 enum { H = 8, I = 8, E = 3, K = 2, T = 5, ROOM = 1 << 18 };
@@ -9,7 +9,7 @@ enum { MANY = 700 }; /* tokens for which select and dispatch are launched apart 
 static cl_command_queue queue, other_queue; /* in order, and out of order */
 static cl_mem memory;
 static float up[E * 2 * I * H], down[E * H * I], router[E * H], bias[E * I * 2], x[T * H], expected[T * H];
-static int have_expected;
+static int have_expected, has_command_buffers;
 
 static clmoe_buffer place(uint64_t kilobytes) { return clmoe_cl_mem(memory, kilobytes * 1024 + 4); }
 
@@ -19,7 +19,8 @@ static clmoe_weights *make_weights(clmoe_context *context) {
     d.hidden_size = H;
     d.format = CLMOE_F32;
     d.num_classes = E;
-    d.experts = (clmoe_ffn){.num_experts = E, .intermediate_size = I, .gated = 1, .gate_up = CLMOE_GATE_UP_CONCATENATED};
+    d.experts =
+        (clmoe_ffn){.num_experts = E, .intermediate_size = I, .gated = 1, .gate_up = CLMOE_GATE_UP_CONCATENATED};
     d.experts.up = (clmoe_tensor){.format = CLMOE_F32, .host = up};
     d.experts.up_bias = (clmoe_tensor){.format = CLMOE_F32, .host = bias};
     d.experts.down = (clmoe_tensor){.format = CLMOE_F32, .buffer = place(64)};
@@ -38,7 +39,8 @@ static clmoe_weights *make_weights(clmoe_context *context) {
 
 static void check_out(uint64_t kilobytes) {
     float out[T * H];
-    assert_int_equal(clEnqueueReadBuffer(queue, memory, CL_TRUE, kilobytes * 1024 + 4, sizeof out, out, 0, NULL, NULL), 0);
+    assert_int_equal(clEnqueueReadBuffer(queue, memory, CL_TRUE, kilobytes * 1024 + 4, sizeof out, out, 0, NULL, NULL),
+                     0);
     if (!have_expected) memcpy(expected, out, sizeof out);
     have_expected = 1;
     assert_memory_equal(out, expected, sizeof out);
@@ -95,6 +97,25 @@ static void run_forwards(clmoe_context *context, clmoe_layer *layer) {
     STEP(clmoe_forward_host(layer, x, T, y, &fault_error));
     assert_memory_equal(y, expected, sizeof y);
     run_other_counts(layer);
+}
+
+/* Recorded, replayed twice, given up while it runs; where the device has command buffers. */
+static void run_recording(clmoe_layer *layer) {
+    clmoe_io io;
+    clmoe_io_default(&io, sizeof io);
+    io.tokens = T;
+    io.x = place(1);
+    io.out = place(7);
+    if (!has_command_buffers) return;
+    clmoe_recording *recording = NULL;
+    cl_event done = NULL;
+    STEP(clmoe_record(layer, NULL, queue, &io, &recording, &fault_error));
+    assert_non_null(recording);
+    STEP(clmoe_replay(recording, 0, NULL, &done, &fault_error));
+    STEP(clmoe_replay(recording, 1, &done, NULL, &fault_error));
+    clmoe_recording_destroy(recording);
+    check_out(7);
+    fault_release_event(done);
 }
 
 static void run_logits_and_select(clmoe_context *context) {
@@ -191,6 +212,9 @@ static void make_own(void) {
     cl_device_id device = NULL;
     cl_int code = clGetContextInfo(cl, CL_CONTEXT_DEVICES, sizeof device, &device, NULL);
     assert_int_equal(code, CL_SUCCESS);
+    char extensions[8192] = {0};
+    assert_int_equal(clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL), CL_SUCCESS);
+    has_command_buffers = strstr(extensions, "cl_khr_command_buffer") != NULL;
     queue = clCreateCommandQueue(cl, device, CL_QUEUE_PROFILING_ENABLE, &code);
     assert_int_equal(code, CL_SUCCESS);
     other_queue = clCreateCommandQueue(cl, device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
@@ -201,9 +225,11 @@ static void make_own(void) {
     const float zero = 0;
     assert_int_equal(clEnqueueFillBuffer(queue, memory, &zero, sizeof zero, 0, ROOM, 0, NULL, NULL), CL_SUCCESS);
     for (size_t at = 1; at <= 128; at += 127) { /* for T tokens, and the first of many */
-        assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, at * 1024 + 4, sizeof x, x, 0, NULL, NULL), CL_SUCCESS);
+        assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, at * 1024 + 4, sizeof x, x, 0, NULL, NULL),
+                         CL_SUCCESS);
     }
-    assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, 64 * 1024 + 4, sizeof down, down, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(clEnqueueWriteBuffer(queue, memory, CL_TRUE, 64 * 1024 + 4, sizeof down, down, 0, NULL, NULL),
+                     CL_SUCCESS);
 }
 
 static void scenario(void) {
@@ -223,6 +249,7 @@ static void scenario(void) {
     STEP(clmoe_layer_create(context, weights, &ld, &layer, &fault_error));
     assert_non_null(layer);
     run_forwards(context, layer);
+    run_recording(layer);
     run_logits_and_select(context);
     run_experts(context);
     clmoe_context_destroy(context); /* in an order that leans on the reference counts */

@@ -1,5 +1,6 @@
-/* Every OpenCL call made to fail once, where groups of integers are packed and run on (emulated) matrix units: from the host and
- * from device memory, planned first, the routing of one token and of few in one launch, programs into a pack and out of it. */
+/* Every OpenCL call made to fail once, where groups of integers are packed and run on (emulated) matrix units: from the
+ * host and from device memory, planned first, the routing of one token and of few in one launch, programs into a pack
+ * and out of it. */
 #include "fault_trial.h"
 #include "files.h"
 

@@ -1,5 +1,5 @@
-/* Threads whose first OpenCL calls coincide: each gets its context, though a driver may answer the later one while it is
- * still starting up for the earlier one. A program of its own, because a process starts a driver once. */
+/* Threads whose first OpenCL calls coincide: each gets its context, though a driver may answer the later one while it
+ * is still starting up for the earlier one. A program of its own, because a process starts a driver once. */
 #include "support.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* The GGUF reader on files that are right: values of every type, shapes, sizes of blocks, alignments, both versions, models
- * in parts, and the ways to name a model. No OpenCL device. */
+/* The GGUF reader on files that are right: values of every type, shapes, sizes of blocks, alignments, both versions,
+ * models in parts, and the ways to name a model. No OpenCL device. */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* Whole GGUF models with quantised experts, each layer as llama.cpp knows it: in f32 arithmetic the double-precision result
- * to 2e-5 of the largest output, kept in the file's own formats or decoded to f32; in the arithmetic that the library
- * chooses within the error that llama.cpp itself has there. */
+/* Whole GGUF models with quantised experts, each layer as llama.cpp knows it: in f32 arithmetic the double-precision
+ * result to 2e-5 of the largest output, kept in the file's own formats or decoded to f32; in the arithmetic that the
+ * library chooses within the error that llama.cpp itself has there. */
 #include <math.h>
 #include <stdio.h>
 

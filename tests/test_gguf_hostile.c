@@ -1,5 +1,5 @@
-/* GGUF files that lie: each is refused with CLMOE_INVALID_FILE and one message that names the file and the key or tensor,
- * whether its header, its metadata or its tensors are wrong, and cut anywhere. No OpenCL device. */
+/* GGUF files that lie: each is refused with CLMOE_INVALID_FILE and one message that names the file and the key or
+ * tensor, whether its header, its metadata or its tensors are wrong, and cut anywhere. No OpenCL device. */
 #include <math.h>
 #include <stdio.h>
 
@@ -364,7 +364,8 @@ static void twice_and_missing(void **state) {
     }
 }
 
-/* Formats beyond this library, and a factor of up without that of gate: listed, and refused by name when weights are asked for. */
+/* Formats beyond this library, and a factor of up without that of gate: listed, and refused by name when weights are
+ * asked for. */
 static void unknown_blocks(void **state) {
     (void)state;
     static const uint64_t up[3] = {256, 4, 2}, down[3] = {4, 256, 2}, router[2] = {256, 2}, scale[1] = {2};

@@ -1,5 +1,6 @@
-/* Every architecture of GGUF files: its metadata must give the sizes, layers and rule that gguf_rows.c says; a random layer
- * written under its names in F32, F16 or BF16 and run must choose and give what the double-precision oracle does. */
+/* Every architecture of GGUF files: its metadata must give the sizes, layers and rule that gguf_rows.c says; a random
+ * layer written under its names in F32, F16 or BF16 and run must choose and give what the double-precision oracle
+ * does. */
 #include <math.h>
 #include <stdio.h>
 

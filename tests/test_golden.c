@@ -1,6 +1,6 @@
-/* The golden layers: outputs, chosen experts, weights and load as transformers computes them. Each layer runs twice, with
- * experts kept in f32 (2e-5 of the largest output) and in bf16 (2e-2). A row of the table says where a family's tensors
- * are and which rule it has. */
+/* The golden layers: outputs, chosen experts, weights and load as transformers computes them. Each layer runs twice,
+ * with experts kept in f32 (2e-5 of the largest output) and in bf16 (2e-2). A row of the table says where a family's
+ * tensors are and which rule it has. */
 #include <math.h>
 #include <stdio.h>
 
@@ -21,33 +21,74 @@ typedef struct family {
 } family;
 
 #define MLP .block = "mlp.", .router = "gate.weight"
-#define PROJ .gate = "experts.%u.gate_proj.weight", .up = "experts.%u.up_proj.weight", .down = "experts.%u.down_proj.weight"
-#define SHARED(name)                                                                                           \
-    .shared_gate_proj = name ".gate_proj.weight", .shared_up = name ".up_proj.weight", .shared_down = name ".down_proj.weight"
+#define PROJ \
+    .gate = "experts.%u.gate_proj.weight", .up = "experts.%u.up_proj.weight", .down = "experts.%u.down_proj.weight"
+#define SHARED(name)                                                                   \
+    .shared_gate_proj = name ".gate_proj.weight", .shared_up = name ".up_proj.weight", \
+    .shared_down = name ".down_proj.weight"
 #define GPT_OSS                                                                                                \
     .block = "mlp.", .router = "router.weight", .router_bias = "router.bias", .up = "experts.gate_up_proj",    \
     .down = "experts.down_proj", .up_bias = "experts.gate_up_proj_bias", .down_bias = "experts.down_proj_bias", \
     .gate_up = CLMOE_GATE_UP_INTERLEAVED, .layout = CLMOE_IN_OUT, .scale = 1, .gpt_oss = 1
 
 static const family families[] = {
-    {.name = "mixtral", .preset = "mixtral", .block = "block_sparse_moe.", .router = "gate.weight",
-     .gate = "experts.%u.w1.weight", .up = "experts.%u.w3.weight", .down = "experts.%u.w2.weight", .scale = 1, .normalize = 1},
+    {.name = "mixtral",
+     .preset = "mixtral",
+     .block = "block_sparse_moe.",
+     .router = "gate.weight",
+     .gate = "experts.%u.w1.weight",
+     .up = "experts.%u.w3.weight",
+     .down = "experts.%u.w2.weight",
+     .scale = 1,
+     .normalize = 1},
     {.name = "olmoe", .preset = "olmoe", MLP, PROJ, .scale = 1},
-    {.name = "qwen2_moe", .preset = "qwen2_moe", MLP, PROJ, SHARED("shared_expert"),
-     .shared_gate = "shared_expert_gate.weight", .scale = 1},
+    {.name = "qwen2_moe",
+     .preset = "qwen2_moe",
+     MLP,
+     PROJ,
+     SHARED("shared_expert"),
+     .shared_gate = "shared_expert_gate.weight",
+     .scale = 1},
     {.name = "qwen3_moe", .preset = "qwen3_moe", MLP, PROJ, .scale = 1, .normalize = 1},
     {.name = "deepseek_v2_greedy", .preset = "deepseek_v2", MLP, PROJ, SHARED("shared_experts"), .scale = 1},
-    {.name = "deepseek_v2_group", .preset = "deepseek_v2", MLP, PROJ, SHARED("shared_experts"), .n_group = 4,
-     .topk_group = 2, .scale = 16},
-    {.name = "deepseek_v3", .preset = "deepseek_v3", MLP, PROJ, SHARED("shared_experts"),
-     .select_bias = "gate.e_score_correction_bias", .n_group = 4, .topk_group = 2, .scale = 2.5f, .normalize = 1},
+    {.name = "deepseek_v2_group",
+     .preset = "deepseek_v2",
+     MLP,
+     PROJ,
+     SHARED("shared_experts"),
+     .n_group = 4,
+     .topk_group = 2,
+     .scale = 16},
+    {.name = "deepseek_v3",
+     .preset = "deepseek_v3",
+     MLP,
+     PROJ,
+     SHARED("shared_experts"),
+     .select_bias = "gate.e_score_correction_bias",
+     .n_group = 4,
+     .topk_group = 2,
+     .scale = 2.5f,
+     .normalize = 1},
     {.name = "gpt_oss", .preset = "gpt_oss", GPT_OSS},
     {.name = "gpt_oss_mxfp4", .preset = "gpt_oss", GPT_OSS},
-    {.name = "granitemoe", .preset = "granitemoe", .block = "block_sparse_moe.", .router = "router.layer.weight",
-     .up = "input_linear.weight", .down = "output_linear.weight", .gate_up = CLMOE_GATE_UP_CONCATENATED, .scale = 1},
-    {.name = "llama4_text", .preset = "llama4", .block = "feed_forward.", .router = "router.weight",
-     .up = "experts.gate_up_proj", .down = "experts.down_proj", .gate_up = CLMOE_GATE_UP_CONCATENATED,
-     .layout = CLMOE_IN_OUT, SHARED("shared_expert"), .scale = 1},
+    {.name = "granitemoe",
+     .preset = "granitemoe",
+     .block = "block_sparse_moe.",
+     .router = "router.layer.weight",
+     .up = "input_linear.weight",
+     .down = "output_linear.weight",
+     .gate_up = CLMOE_GATE_UP_CONCATENATED,
+     .scale = 1},
+    {.name = "llama4_text",
+     .preset = "llama4",
+     .block = "feed_forward.",
+     .router = "router.weight",
+     .up = "experts.gate_up_proj",
+     .down = "experts.down_proj",
+     .gate_up = CLMOE_GATE_UP_CONCATENATED,
+     .layout = CLMOE_IN_OUT,
+     SHARED("shared_expert"),
+     .scale = 1},
 };
 
 /* Host memory that lives until the weights are made. */

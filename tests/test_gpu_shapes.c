@@ -1,6 +1,6 @@
-/* Shapes of the gpu macro-kernel: that the shipped ones are what they promise, that those which do not go together are refused,
- * and that none changes a bit: every shipped shape, and some a tuner might try, against the first choice of the device. Also
- * experts named by slots without a dispatch. */
+/* Shapes of the gpu macro-kernel: that the shipped ones are what they promise, that those which do not go together are
+ * refused, and that none changes a bit: every shipped shape, and some a tuner might try, against the first choice of
+ * the device. Also experts named by slots without a dispatch. */
 #include <math.h>
 #include <stdio.h>
 
@@ -40,8 +40,8 @@ static clmoe__gemm_choice choose(test_device *device, uint32_t format, uint32_t 
     return choice;
 }
 
-static void product_open(product *p, test_device *device, const clmoe__gemm_choice *choice, uint32_t format, uint32_t arithmetic,
-                         uint32_t groups, uint32_t slots, const float *weights) {
+static void product_open(product *p, test_device *device, const clmoe__gemm_choice *choice, uint32_t format,
+                         uint32_t arithmetic, uint32_t groups, uint32_t slots, const float *weights) {
     static const clmoe__matrix_names names = {"gate", "gate_bias", "up", "up_bias"};
     const clmoe_tensor none = {0}, source = {.format = CLMOE_F32, .host = weights};
     memset(p, 0, sizeof *p);
@@ -68,7 +68,8 @@ static void product_close(product *p) {
 static float *multiply(product *p, const float *x, uint32_t tokens, uint32_t rows, const int32_t *index) {
     test_device *device = p->device;
     const size_t bytes = (size_t)rows * N * sizeof(float);
-    test_buffer xb = test_buffer_new(device, (size_t)tokens * p->k * sizeof *x, x), yb = test_buffer_new(device, bytes, NULL);
+    test_buffer xb = test_buffer_new(device, (size_t)tokens * p->k * sizeof *x, x),
+                yb = test_buffer_new(device, bytes, NULL);
     test_buffer ib = test_buffer_new(device, (size_t)rows * 4, index);
     const size_t operand_bytes = (size_t)clmoe__gemm_operand_bytes(&p->gemm, rows) + 64;
     const cl_mem operand = clCreateBuffer(device->cl, CL_MEM_READ_WRITE, operand_bytes, NULL, NULL);
@@ -167,13 +168,15 @@ static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_
         const clmoe__gpu_shape *shape = s < COUNT(tried) ? &tried[s] : clmoe__gpu_shape_at(s - COUNT(tried));
         char reason[128];
         if (s >= COUNT(tried) && (shape->arithmetics >> arithmetic & 1u) == 0) continue;
-        if (!clmoe__gpu_shape_fits(shape, &gpu->context->device, choice.lanes, arithmetic, reason, sizeof reason)) continue;
+        if (!clmoe__gpu_shape_fits(shape, &gpu->context->device, choice.lanes, arithmetic, reason, sizeof reason))
+            continue;
         choice.shape = *shape;
         choice.tile_rows = shape->tile.rows;
         product_open(&p, gpu, &choice, format, arithmetic, 1, 0, weights);
         for (uint32_t i = 0; i < COUNT(counts); i++) {
             float *y = multiply(&p, x, counts[i], counts[i], NULL);
-            for (uint32_t r = 0; r < counts[i]; r++) same_row(shape->name, r, y + (size_t)r * N, wanted + (size_t)r * N);
+            for (uint32_t r = 0; r < counts[i]; r++)
+                same_row(shape->name, r, y + (size_t)r * N, wanted + (size_t)r * N);
             free(y);
         }
         product_close(&p);
@@ -189,7 +192,8 @@ static void compare_direct(test_device *gpu, uint32_t format, uint32_t arithmeti
     float *weights = values_new((size_t)GROUPS * N * k, 73), *x = values_new((size_t)TOKENS * k, 74);
     int32_t index[TOKENS * SLOTS];
     test_random random = test_random_new(75);
-    for (uint32_t i = 0; i < slots; i++) index[i] = (int32_t)test_random_below(&random, GROUPS + 4) - 1; /* -1 .. 5; 2 .. 4 here */
+    for (uint32_t i = 0; i < slots; i++)
+        index[i] = (int32_t)test_random_below(&random, GROUPS + 4) - 1; /* -1 .. 5; 2 .. 4 here */
     for (uint32_t i = 0; i < slots; i += 2) index[i] = FIRST + 1; /* more rows than a tile has */
     const clmoe__gemm_choice choice = choose(gpu, format, arithmetic);
     product all, one;
@@ -214,8 +218,9 @@ static void compare_direct(test_device *gpu, uint32_t format, uint32_t arithmeti
 
 static const struct {
     uint32_t format, arithmetic;
-} kinds[] = {{CLMOE_BF16, CLMOE_ARITHMETIC_BF16}, {CLMOE_F16, CLMOE_ARITHMETIC_F32}, {CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8},
-             {CLMOE_Q5_1, CLMOE_ARITHMETIC_INT8}, {CLMOE_Q8_0, CLMOE_ARITHMETIC_BF16}, {CLMOE_F32, CLMOE_ARITHMETIC_F32}};
+} kinds[] = {{CLMOE_BF16, CLMOE_ARITHMETIC_BF16}, {CLMOE_F16, CLMOE_ARITHMETIC_F32},
+             {CLMOE_Q4_0, CLMOE_ARITHMETIC_INT8}, {CLMOE_Q5_1, CLMOE_ARITHMETIC_INT8},
+             {CLMOE_Q8_0, CLMOE_ARITHMETIC_BF16}, {CLMOE_F32, CLMOE_ARITHMETIC_F32}};
 
 static void each_kind(int direct) {
     clmoe_context_desc d;
@@ -245,7 +250,7 @@ static void test_direct(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused), cmocka_unit_test(test_bits),
-                                       cmocka_unit_test(test_direct)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_bits), cmocka_unit_test(test_direct)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

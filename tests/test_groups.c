@@ -1,5 +1,5 @@
-/* Groups of integers as GPTQ, AWQ and compressed-tensors checkpoints have them: packed, as blocks and from tensors of their own,
- * value by value. */
+/* Groups of integers as GPTQ, AWQ and compressed-tensors checkpoints have them: packed, as blocks and from tensors of
+ * their own, value by value. */
 #include "block_trial.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))

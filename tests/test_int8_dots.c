@@ -75,10 +75,11 @@ static cl_program make_program(test_device *device) {
 static cl_program build(test_device *device, const clmoe__gemm_choice *choice, uint32_t format) {
     char options[256];
     cl_program program = make_program(device);
-    (void)snprintf(options, sizeof options,
-                   "-cl-std=%s -DARITHMETIC=3 -DWEIGHT_FORMAT=%u -DLANES=%u -DPANEL_LANES=%u -DMICRO=%d -DNIBBLE_TABLE=%d",
-                   choice->variant->need == CLMOE__INTEGER_DOT ? "CL3.0" : "CL1.2", format, choice->lanes, choice->lanes,
-                   choice->variant->micro, choice->nibble_table);
+    (void)snprintf(
+        options, sizeof options,
+        "-cl-std=%s -DARITHMETIC=3 -DWEIGHT_FORMAT=%u -DLANES=%u -DPANEL_LANES=%u -DMICRO=%d -DNIBBLE_TABLE=%d",
+        choice->variant->need == CLMOE__INTEGER_DOT ? "CL3.0" : "CL1.2", format, choice->lanes, choice->lanes,
+        choice->variant->micro, choice->nibble_table);
     if (clBuildProgram(program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS) return program;
     char log[2000] = "";
     (void)clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);
@@ -150,8 +151,9 @@ static void every_micro_kernel_is_exact(void **state) {
             const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
             clmoe__gemm_choice choice = {0};
             char reason[128];
-            if (variant->macro == CLMOE__MACRO_CPU && clmoe__gemm_refusal(device.context, variant, 1, CLMOE_ARITHMETIC_INT8,
-                                                                          &choice, reason, sizeof reason) == NULL)
+            if (variant->macro == CLMOE__MACRO_CPU &&
+                clmoe__gemm_refusal(device.context, variant, 1, CLMOE_ARITHMETIC_INT8, &choice, reason,
+                                    sizeof reason) == NULL)
                 check(&device, &choice, &random);
         }
         test_close(&device);

@@ -1,8 +1,8 @@
 /* Whole layers of random description against the double-precision oracle: shapes, storage formats, activations, biases,
  * arrangements and sources of weights, shared experts, latent spaces, zero and skip experts, routing presets.
  *
- * Every axis walks through its values one case after the other, each from a random start, so that a run of a dozen cases
- * meets every value and no two runs pair them alike. CLMOE_TEST_SECONDS sets how long it goes on (default 40). */
+ * Every axis walks through its values one case after the other, each from a random start, so that a run of a dozen
+ * cases meets every value and no two runs pair them alike. CLMOE_TEST_SECONDS sets how long it goes on (default 40). */
 #include <math.h>
 #include <stdio.h>
 #include <time.h>
@@ -70,7 +70,8 @@ static void choose_routing(walk *w, case_options *o) {
     default: break;
     }
     if (clmoe_routing_validate(r, &error) != CLMOE_OK) {
-        print_message("  preset %s does not fit E %u K %u (%s): default rule\n", name, r->num_experts, r->top_k, error.message);
+        print_message("  preset %s does not fit E %u K %u (%s): default rule\n", name, r->num_experts, r->top_k,
+                      error.message);
         *r = plain;
     } else {
         print_message("  preset %s\n", name);
@@ -134,9 +135,10 @@ static void test_random_layers(void **state) {
         const case_options o = choose(&w, &tokens);
         const clmoe_layer_desc *l = &o.layer;
         print_message("case %u: H %u L %u I %u E %u K %u T %u, format %u from %u, x %u, out %u, layout %u, source %u, "
-                      "gate_up %u, gated %u kind %u, shared %u, with %x\n", w.step, o.hidden, o.latent, o.intermediate,
-                      l->routing.num_experts, l->routing.top_k, tokens, o.format, o.source_format, l->x_format, l->out_format, o.layout, o.source,
-                      o.gate_up, l->activation.gated, l->activation.kind, o.shared_intermediate, o.with);
+                      "gate_up %u, gated %u kind %u, shared %u, with %x\n",
+                      w.step, o.hidden, o.latent, o.intermediate, l->routing.num_experts, l->routing.top_k, tokens,
+                      o.format, o.source_format, l->x_format, l->out_format, o.layout, o.source, o.gate_up,
+                      l->activation.gated, l->activation.kind, o.shared_intermediate, o.with);
         layer_case *c = case_new(&device, &o);
         void *x = case_input(c, tokens, &w.random);
         case_result r = case_forward(c, NULL, x, tokens);

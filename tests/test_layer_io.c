@@ -11,7 +11,9 @@ enum { T = 23, H = 36, K = 3, CLASSES = 8 };
 
 static clmoe_error error = {.struct_size = sizeof error};
 
-static void forward(const case_buffers *b) { OK(clmoe_forward(c->layer, NULL, device.queue, &b->io, 0, NULL, NULL, &error)); }
+static void forward(const case_buffers *b) {
+    OK(clmoe_forward(c->layer, NULL, device.queue, &b->io, 0, NULL, NULL, &error));
+}
 
 /* --------------------------------------------------------------------------------------------- io fields */
 
@@ -31,7 +33,8 @@ static void test_token_count(void **state) {
         for (int e = 0; e < CLASSES; e++) routes += r.load[e];
         assert_int_equal(routes, valid * K);
         for (size_t n = valid * H * 4; n < T * H * 4; n++) {
-            if (((uint8_t *)r.out)[n] != 0xCD) fail_msg("count %d: byte %zu behind the valid rows was written", counts[i], n);
+            if (((uint8_t *)r.out)[n] != 0xCD)
+                fail_msg("count %d: byte %zu behind the valid rows was written", counts[i], n);
         }
         for (size_t n = valid * K * 4; n < T * K * 4; n++) assert_int_equal(((uint8_t *)r.index)[n], 0xCD);
         test_buffer_free(&device, &count);
@@ -118,7 +121,8 @@ static void test_logits(void **state) {
     for (int i = 0; i < T * CLASSES; i++) logits[i] = (float)test_random_normal(&random);
     test_buffer given = test_buffer_new(&device, sizeof logits, logits);
     case_buffers b = case_buffers_new(bare, x, T);
-    FAILS(clmoe_forward(bare->layer, NULL, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT, "logits");
+    FAILS(clmoe_forward(bare->layer, NULL, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_INVALID_ARGUMENT,
+          "logits");
     b.io.logits = given.at;
     OK(clmoe_forward(bare->layer, NULL, device.queue, &b.io, 0, NULL, NULL, &error));
     case_result r = case_buffers_take(bare, &b);
@@ -141,12 +145,14 @@ static void test_given_routes(void **state) {
     int32_t index[T * K], load[CLASSES] = {0};
     float weight[T * K];
     for (int i = 0; i < T * K; i++) {
-        index[i] = test_random_below(&random, 3) == 0 ? odd[test_random_below(&random, 6)] : (int32_t)(((unsigned)i / K + (unsigned)i % K * 3) % CLASSES);
+        index[i] = test_random_below(&random, 3) == 0 ? odd[test_random_below(&random, 6)]
+                                                      : (int32_t)(((unsigned)i / K + (unsigned)i % K * 3) % CLASSES);
         weight[i] = index[i] >= 0 && index[i] < CLASSES ? (float)test_random_normal(&random) : (float)NAN;
         if (index[i] >= 0 && index[i] < CLASSES) load[index[i]]++;
     }
     case_buffers b = case_buffers_new(c, x, T);
-    test_buffer ib = test_buffer_new(&device, sizeof index, index), wb = test_buffer_new(&device, sizeof weight, weight);
+    test_buffer ib = test_buffer_new(&device, sizeof index, index),
+                wb = test_buffer_new(&device, sizeof weight, weight);
     b.io.index = ib.at;
     b.io.weight = wb.at;
     b.io.out_index = b.io.out_weight = (clmoe_buffer){0};
@@ -185,7 +191,8 @@ static void test_outputs_alone(void **state) {
 
 static cl_int event_status(cl_event event) {
     cl_int status = CL_COMPLETE;
-    assert_int_equal(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL), CL_SUCCESS);
+    assert_int_equal(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL),
+                     CL_SUCCESS);
     return status;
 }
 
@@ -250,7 +257,8 @@ static void test_forward_host(void **state) {
     OK(clmoe_forward_host(c->layer, NULL, 0, NULL, &error));
 }
 
-/* Two layers share a workspace; another has the caller's memory, at an odd place, and no byte more than it asked for. */
+/* Two layers share a workspace; another has the caller's memory, at an odd place, and no byte more than it asked
+ * for. */
 static void test_workspaces(void **state) {
     (void)state;
     case_options o = case_default(20, 60, 5, 2);

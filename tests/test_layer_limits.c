@@ -1,5 +1,5 @@
-/* Memory: passes over tokens, sharded weights, a device's share of the experts, nothing allocated by a second forward, and
- * the bound on what a forward needs. Lowered limits change no bit. */
+/* Memory: passes over tokens, sharded weights, a device's share of the experts, nothing allocated by a second forward,
+ * and the bound on what a forward needs. Lowered limits change no bit. */
 #include <math.h>
 
 #include "layer_case.h"
@@ -40,7 +40,8 @@ static case_result run_with(const clmoe_context_desc *desc, const case_options *
 }
 
 static void same(const char *what, const case_result *a, const case_result *b, const case_options *o, size_t tokens) {
-    const size_t classes = clmoe_routing_classes(&o->layer.routing), slots = tokens * clmoe_routing_slots(&o->layer.routing);
+    const size_t classes = clmoe_routing_classes(&o->layer.routing),
+                 slots = tokens * clmoe_routing_slots(&o->layer.routing);
     case_same_bits(what, a->index, b->index, slots * 4);
     case_same_bits(what, a->weight, b->weight, slots * 4);
     case_same_bits(what, a->load, b->load, classes * 4);
@@ -92,7 +93,8 @@ static void passes(uint32_t latent) {
     OK(clmoe_workspace_create(device.context, device.queue, &w, &workspace, &error));
     float *x = calloc(T, 72 * sizeof *x);
     case_buffers b = case_buffers_new(c, x, T);
-    FAILS(clmoe_forward(c->layer, workspace, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_OUT_OF_DEVICE_MEMORY, "bytes");
+    FAILS(clmoe_forward(c->layer, workspace, device.queue, &b.io, 0, NULL, NULL, &error), CLMOE_OUT_OF_DEVICE_MEMORY,
+          "bytes");
     case_result r = case_buffers_take(c, &b);
     case_result_free(&r);
     free(x);
@@ -192,7 +194,8 @@ static void memory_of(uint32_t latent) {
     const uint64_t bound = workspace_bound(c, T);
     uint64_t arena = 0;
     OK(clmoe_layer_workspace_bytes(c->layer, T, &arena, &error));
-    print_message("workspace of %d tokens: %llu bytes, bound %llu\n", T, (unsigned long long)arena, (unsigned long long)bound);
+    print_message("workspace of %d tokens: %llu bytes, bound %llu\n", T, (unsigned long long)arena,
+                  (unsigned long long)bound);
     assert_true(arena <= bound);
     assert_true(first.bytes_in_use - loaded.bytes_in_use <= bound);
     assert_true(first.high_water >= first.bytes_reserved && first.bytes_reserved >= first.bytes_in_use);

@@ -27,7 +27,9 @@ static const struct format_row {
                    {CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 20}, {CLMOE_BF16, CLMOE_ARITHMETIC_AUTO, 35}};
 enum { FORMAT_ROWS = sizeof format_rows / sizeof *format_rows };
 
-static size_t x_row_bytes(const layer_case *c) { return c->options.hidden * test_format_bytes(c->options.layer.x_format); }
+static size_t x_row_bytes(const layer_case *c) {
+    return c->options.hidden * test_format_bytes(c->options.layer.x_format);
+}
 
 static void copy_row(void *to, size_t row, const void *from, size_t from_row, size_t bytes) {
     memcpy((char *)to + row * bytes, (const char *)from + from_row * bytes, bytes);
@@ -50,7 +52,8 @@ static void permutation(layer_case *c, test_random *random) {
     }
     void *x = case_input(c, T, random), *mixed = case_input(c, T, random);
     for (uint32_t i = 0; i < T; i++) copy_row(mixed, i, x, order[i], x_row_bytes(c));
-    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T), again = case_forward(c, NULL, x, T);
+    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T),
+                again = case_forward(c, NULL, x, T);
     case_check(c, x, T, &a);
     case_same(c, "the second run", &a, &again, T);
     for (uint32_t i = 0; i < T; i++) {

@@ -5,14 +5,16 @@
 
 #include "support.h"
 
-enum { ROWS = 21, K = 40, N = 45, PANELS = 2, STRIDE = 48 };
+/* K is enough for mma and wgmma, whose copies are asynchronous, to have runs in the steady loop
+ * (cl/matrix_steady.clh) and some behind it. */
+enum { ROWS = 21, K = 104, N = 45, PANELS = 2, STRIDE = 112 };
 
 static const struct {
     const char *name;
-    uint32_t matrix, lanes, stages, across, panels_each;
-} units[] = {{"mma", 1, 32, 3, 2, 1},    {"mfma", 2, 64, 2, 2, 1},   {"wmma", 3, 32, 2, 2, 1},
-             {"wmma12", 4, 32, 2, 2, 1}, {"dpas16", 5, 16, 2, 2, 1}, {"dpas8", 6, 8, 2, 2, 1},
-             {"wgmma", 7, 128, 2, 1, 2}};
+    uint32_t matrix, lanes, k_run, stages, across, panels_each;
+} units[] = {{"mma", 1, 32, 16, 3, 2, 1},    {"mfma", 2, 64, 32, 2, 2, 1},   {"wmma", 3, 32, 32, 2, 2, 1},
+             {"wmma12", 4, 32, 32, 2, 2, 1}, {"dpas16", 5, 16, 32, 2, 2, 1}, {"dpas8", 6, 8, 32, 2, 2, 1},
+             {"wgmma", 7, 128, 16, 3, 1, 2}};
 
 static double x_value(uint32_t row, uint32_t k) { return (double)((row * 7 + k * 5) % 9) - 4; }
 static double w_value(uint32_t column, uint32_t k) { return (double)((column * 3 + k * 11) % 7) - 3; }
@@ -68,8 +70,9 @@ static cl_kernel build(test_device *device, uint32_t u, cl_program *program) {
     cl_int code = CL_SUCCESS;
     (void)snprintf(options, sizeof options,
                    "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DTILE_ROWS=32 -DWARPS_DOWN=2"
-                   " -DWARPS_ACROSS=%u -DPANELS_EACH=%u -DK_RUN=32 -DSTAGES=%u -DX_FORMAT=3",
-                   CLMOE_KERNEL_FOLDER, units[u].matrix, units[u].across, units[u].panels_each, units[u].stages);
+                   " -DWARPS_ACROSS=%u -DPANELS_EACH=%u -DK_RUN=%u -DSTAGES=%u -DX_FORMAT=3",
+                   CLMOE_KERNEL_FOLDER, units[u].matrix, units[u].across, units[u].panels_each, units[u].k_run,
+                   units[u].stages);
     *program = clCreateProgramWithSource(device->cl, 1, &text, NULL, &code);
     assert_int_equal(code, CL_SUCCESS);
     code = clBuildProgram(*program, 1, &device->id, options, NULL, NULL);

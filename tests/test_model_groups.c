@@ -1,5 +1,5 @@
-/* Checkpoints in groups of integers, read through the model's functions and run whole: kept as they are, in every arithmetic,
- * against the double-precision oracle on the values that the definition of each way of storing gives. */
+/* Checkpoints in groups of integers, read through the model's functions and run whole: kept as they are, in every
+ * arithmetic, against the double-precision oracle on the values that the definition of each way of storing gives. */
 #include <math.h>
 #include <stdio.h>
 

@@ -46,7 +46,8 @@ static void run(const model_row *row, uint32_t source, uint64_t stream) {
     OK(clmoe_model_open(files.folder.path, &model, &error));
     check_info(model, &files, c, source);
     clmoe_model_weights_desc_default(&desc, sizeof desc);
-    desc.format = row->names.fp8[0] != 0 ? CLMOE_FORMAT_NONE : CLMOE_F32; /* products of so few digits are kept exactly */
+    desc.format = row->names.fp8[0] != 0 ? CLMOE_FORMAT_NONE : CLMOE_F32; /* products of so few digits are kept
+                                                                           * exactly */
     desc.arithmetic = CLMOE_ARITHMETIC_F32;
     OK(clmoe_model_layer_create(model, model_row_layer(row), device.context, &desc, &c->layer, &error));
     clmoe_model_destroy(model); /* the layer does not need it */

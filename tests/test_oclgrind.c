@@ -1,6 +1,7 @@
-/* Small layers for a device that checks every memory access of the kernels: tiny shapes, every path once. It runs anywhere;
- * with the label "oclgrind" it runs on oclgrind, which must have nothing to report. Exact buffers make reads past an end
- * visible there that other devices let pass. CLMOE_TEST_SHORT=1: one of the shapes, for devices that compile slowly. */
+/* Small layers for a device that checks every memory access of the kernels: tiny shapes, every path once. It runs
+ * anywhere; with the label "oclgrind" it runs on oclgrind, which must have nothing to report. Exact buffers make reads
+ * past an end visible there that other devices let pass. CLMOE_TEST_SHORT=1: one of the shapes, for devices that
+ * compile slowly. */
 #include "layer_case.h"
 #include "layer_routes.h"
 
@@ -109,7 +110,8 @@ static void test_tiles_in_local_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest shapes[] = {cmocka_unit_test(test_first_choice), cmocka_unit_test(test_tiles_in_local_memory)};
+    const struct CMUnitTest shapes[] = {cmocka_unit_test(test_first_choice),
+                                        cmocka_unit_test(test_tiles_in_local_memory)};
     const struct CMUnitTest blocks[] = {cmocka_unit_test(test_blocks), cmocka_unit_test(test_blocks_in_local_memory)};
     const int failed = cmocka_run_group_tests(shapes, NULL, NULL);
     return getenv("CLMOE_TEST_SHORT") != NULL ? failed : failed + cmocka_run_group_tests(blocks, NULL, NULL);

@@ -79,7 +79,7 @@ static uint32_t run_random(test_device *device, uint64_t stream, uint32_t trials
 static void run_width(uint32_t lanes, uint64_t stream) {
     if (lanes > widest()) return;
     test_device device = open_as(lanes, 1, 1, 0);
-    (void)run_random(&device, stream, 15, 0);
+    (void)run_random(&device, stream, 10, 0);
     test_close(&device);
 }
 

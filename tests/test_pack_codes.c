@@ -1,5 +1,5 @@
 /* Packing, number by number: every code of the narrow formats with every power of two, with scales of random bits, and
- * with scales at the edges of their formats, to every format of panels, in both ways. */
+ * with scales at the edges of their formats, to every format of panels, two of four by turns, in both ways. */
 #include "pack_trial.h"
 
 static const struct {
@@ -46,8 +46,9 @@ static uint32_t code_count(uint32_t source) { return source == CLMOE_F8_E4M3 ? 2
 /* Each row of the source has all codes. Returns how many products were subnormal f32. */
 static uint64_t every_code(uint32_t source, uint32_t scale, uint32_t block_columns, uint8_t (*scale_code)(uint64_t)) {
     test_device device = test_open(NULL);
+    test_random random = test_random_new(69);
     uint64_t subnormals = 0;
-    for (size_t i = 0; i < TARGETS; i++) {
+    for (size_t i = (source + scale + test_random_below(&random, 2)) % 2; i < TARGETS; i += 2) {
         const pack_trial t = {.groups = 1,
                               .in_features = code_count(source),
                               .out_features = 256,

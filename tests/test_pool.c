@@ -37,7 +37,8 @@ static void arenas_grow_and_have_limits(void **state) {
     clmoe_workspace_desc_default(&workspace_desc, sizeof workspace_desc);
     workspace_desc.memory = own.at;
     workspace_desc.memory_bytes = 4096 + 65;
-    FAILS(clmoe_workspace_create(device.context, device.queue, &workspace_desc, &w, &error), CLMOE_INVALID_ARGUMENT, "memory");
+    FAILS(clmoe_workspace_create(device.context, device.queue, &workspace_desc, &w, &error), CLMOE_INVALID_ARGUMENT,
+          "memory");
     workspace_desc.memory_bytes = 4096;
     OK(clmoe_workspace_create(device.context, device.queue, &workspace_desc, &w, &error));
     OK(clmoe__run_begin(&run, device.context, w, device.queue, 0, NULL, &error));

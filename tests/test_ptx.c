@@ -1,5 +1,5 @@
-/* Programs for an architecture's own instructions (src/opencl/ptx.h): what becomes of the text, and a driver that gives PTX,
- * played by functions in front of the real one, each of whose answers may be a refusal. */
+/* Programs for an architecture's own instructions (src/opencl/ptx.h): what becomes of the text, and a driver that gives
+ * PTX, played by functions in front of the real one, each of whose answers may be a refusal. */
 #include <stdio.h>
 
 #include "opencl/cl_table.h"
@@ -123,7 +123,8 @@ static struct {
     int is_patched;    /* the text that came back was right */
 } driver;
 
-static cl_program CL_API_CALL from_source(cl_context context, cl_uint n, const char **text, const size_t *bytes, cl_int *code) {
+static cl_program CL_API_CALL from_source(cl_context context, cl_uint n, const char **text, const size_t *bytes,
+                                          cl_int *code) {
     driver.last = clCreateProgramWithSource(context, n, text, bytes, code);
     driver.alive += driver.last != NULL;
     driver.sources++;
@@ -190,7 +191,8 @@ static clmoe_status create(clmoe_context *context, clmoe__kernel *kernel) {
     return clmoe__kernel_create(context, "token_count.cl", "token_count", &options, "token count", kernel, &error);
 }
 
-/* Each refusal is an error that names the target, leaves nothing behind, and does not stand in the way of another try. */
+/* Each refusal is an error that names the target, leaves nothing behind, and does not stand in the way of another
+ * try. */
 static void test_driver(void **state) {
     (void)state;
     clmoe_context_desc d;

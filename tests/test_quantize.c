@@ -1,5 +1,5 @@
-/* Quantising: ggml's own bytes from ggml's own sources, and the same from every arrangement of the same values. Panels are
- * compared whole: test_formats.c shows that they hold every bit of the blocks. */
+/* Quantising: ggml's own bytes from ggml's own sources, and the same from every arrangement of the same values. Panels
+ * are compared whole: test_formats.c shows that they hold every bit of the blocks. */
 #include "block_trial.h"
 #include "golden.h"
 
@@ -22,7 +22,8 @@ static packed pack(test_device *device, uint32_t format, uint32_t outs, uint32_t
     packed p = {{.groups = 1, .in_features = features, .out_features = outs, .gated = gated, .format = format,
                  .arithmetic = CLMOE_ARITHMETIC_F32, .lanes = device->context->device.vector_width}, NULL};
     if (gate == NULL) gate = &absent;
-    OK(clmoe__projection_check(device->context, 1, features, outs, gated, gate_up, gate, up, &absent, &absent, &names, &error));
+    OK(clmoe__projection_check(device->context, 1, features, outs, gated, gate_up, gate, up, &absent, &absent, &names,
+                               &error));
     OK(clmoe__projection_create(&packer, &p.matrix, gate_up, gate, up, &absent, &absent, &names, &error));
     p.bytes = block_matrix_read(device, &p.matrix);
     clmoe__packer_destroy(&packer);
@@ -46,9 +47,9 @@ static void same_panels(test_device *device, const block_format *f, packed got, 
                 const block_packed x = block_packed_at(f, a, columns, k, c), y = block_packed_at(f, b, columns, k, c);
                 if (x.code == y.code && memcmp(x.halves, y.halves, 4) == 0 && memcmp(x.sub_bytes, y.sub_bytes, 2) == 0)
                     continue;
-                fail_msg("%s %s: panel %u column %u k %u has code %u of %x %x %u, expected %u of %x %x %u", f->name, what, p, c,
-                         k, x.code, x.halves[0], x.halves[1], x.sub_bytes[0], y.code, y.halves[0], y.halves[1],
-                         y.sub_bytes[0]);
+                fail_msg("%s %s: panel %u column %u k %u has code %u of %x %x %u, expected %u of %x %x %u", f->name,
+                         what, p, c, k, x.code, x.halves[0], x.halves[1], x.sub_bytes[0], y.code, y.halves[0],
+                         y.halves[1], y.sub_bytes[0]);
             }
     }
     packed_free(device, &got);
@@ -103,7 +104,8 @@ static void test_arrangements_agree(void **state) {
                 void *all = stored(values, 2 * outs, features, format, layout);
                 void *gate = stored(values, outs, features, format, layout);
                 void *up = stored(values + (size_t)outs * features, outs, features, format, layout);
-                test_buffer on_device = test_buffer_new(&device, (size_t)2 * outs * features * test_format_bytes(format), all);
+                test_buffer on_device =
+                    test_buffer_new(&device, (size_t)2 * outs * features * test_format_bytes(format), all);
                 const clmoe_tensor whole = {.format = format, .layout = layout, .host = all};
                 const clmoe_tensor held = {.format = format, .layout = layout, .buffer = on_device.at};
                 const clmoe_tensor first = {.format = format, .layout = layout, .host = gate};
@@ -146,7 +148,8 @@ static void test_ties(void **state) {
         for (uint32_t k = 0; k < 64; k++) {
             const float got = block_packed_at(f, p.bytes, 2 * p.matrix.lanes, k, 0).value;
             if (got != cases[i].to[k % 8])
-                fail_msg("%s: %g becomes %g, expected %g", f->name, (double)values[k], (double)got, (double)cases[i].to[k % 8]);
+                fail_msg("%s: %g becomes %g, expected %g", f->name, (double)values[k], (double)got,
+                         (double)cases[i].to[k % 8]);
         }
         packed_free(&device, &p);
     }

@@ -197,8 +197,10 @@ static void wrong_arguments_are_named(void **state) {
     FAILS(clmoe__run_begin(&run, context, NULL, b.device.queue, 1, NULL, &error), CLMOE_INVALID_ARGUMENT, "n_wait 1");
     FAILS(clmoe__run_begin(&run, context, NULL, b.device.queue, 1, &none, &error), CLMOE_INVALID_ARGUMENT, "wait[0]");
     OK(clmoe_workspace_create(other.context, other.queue, NULL, &w, &error));
-    FAILS(clmoe__run_begin(&run, context, w, b.device.queue, 0, NULL, &error), CLMOE_INVALID_ARGUMENT, "another context");
-    FAILS(clmoe__run_begin(&run, other.context, w, b.device.queue, 0, NULL, &error), CLMOE_INVALID_ARGUMENT, "cl_context");
+    FAILS(clmoe__run_begin(&run, context, w, b.device.queue, 0, NULL, &error), CLMOE_INVALID_ARGUMENT,
+          "another context");
+    FAILS(clmoe__run_begin(&run, other.context, w, b.device.queue, 0, NULL, &error), CLMOE_INVALID_ARGUMENT,
+          "cl_context");
     FAILS(clmoe_workspace_launches(w, NULL, 1, NULL, &error), CLMOE_INVALID_ARGUMENT, "launches");
     FAILS(clmoe_workspace_set_profiling(w, 2, &error), CLMOE_INVALID_ARGUMENT, "enable");
     clmoe_workspace_destroy(w);
@@ -211,7 +213,8 @@ static void wrong_arguments_are_named(void **state) {
     OK(clmoe__buffer_check(context, &absent, 4, 4, 0, "x", &error));
     FAILS(clmoe__buffer_check(context, &absent, 4, 4, 1, "x", &error), CLMOE_INVALID_ARGUMENT, "x");
     OK(clmoe__buffer_check(context, &buffer, sizeof(int) * BED_N + 64, 4, 1, "x", &error));
-    FAILS(clmoe__buffer_check(context, &buffer, sizeof(int) * BED_N + 65, 4, 1, "x", &error), CLMOE_INVALID_ARGUMENT, "4065");
+    FAILS(clmoe__buffer_check(context, &buffer, sizeof(int) * BED_N + 65, 4, 1, "x", &error), CLMOE_INVALID_ARGUMENT,
+          "4065");
     FAILS(clmoe__buffer_check(context, &buffer, UINT64_MAX, 4, 1, "x", &error), CLMOE_INVALID_ARGUMENT, "x");
     FAILS(clmoe__buffer_check(context, &buffer, 4, 8, 1, "x", &error), CLMOE_INVALID_ARGUMENT, "multiple of 8");
     FAILS(clmoe__buffer_check(other.context, &buffer, 4, 4, 1, "x", &error), CLMOE_INVALID_ARGUMENT, "cl_context");
@@ -312,7 +315,8 @@ static void *mix_often(void *user) {
     return NULL;
 }
 
-/* One queue, thus one workspace and one cl_kernel: a run whose arguments another thread touched writes something else. */
+/* One queue, thus one workspace and one cl_kernel: a run whose arguments another thread touched writes something
+ * else. */
 static void threads_share_a_queue(void **state) {
     (void)state;
     bed b = bed_open(NULL);

@@ -1,6 +1,6 @@
-/* Threads: sharing a context to create layers and to run them on queues of their own; one layer and one workspace's worth of
- * calls from many threads at once. Results are compared bit for bit with those of a single thread. Assertions stay in the
- * main thread: a thread only reports. */
+/* Threads: sharing a context to create layers and to run them on queues of their own; one layer and one workspace's
+ * worth of calls from many threads at once. Results are compared bit for bit with those of a single thread. Assertions
+ * stay in the main thread: a thread only reports. */
 #include <pthread.h>
 
 #include "layer_case.h"
@@ -30,7 +30,8 @@ static int forward_once(worker *w, clmoe_layer *layer, cl_command_queue queue) {
     cl_int code = 0;
     clmoe_io io;
     clmoe_io_default(&io, sizeof io);
-    cl_mem x = clCreateBuffer(w->device->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof out, (void *)(uintptr_t)w->x, &code);
+    cl_mem x = clCreateBuffer(w->device->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof out,
+                              (void *)(uintptr_t)w->x, &code);
     if (code != CL_SUCCESS) return 0;
     cl_mem y = clCreateBuffer(w->device->cl, CL_MEM_WRITE_ONLY, sizeof out, NULL, &code);
     if (code != CL_SUCCESS) return 0;
@@ -170,8 +171,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_layers),    cmocka_unit_test(test_one_layer_many_queues), cmocka_unit_test(test_one_queue),
-        cmocka_unit_test(test_one_workspace), cmocka_unit_test(test_forward_host),          cmocka_unit_test(test_two_queues),
+        cmocka_unit_test(test_own_layers),   cmocka_unit_test(test_one_layer_many_queues),
+        cmocka_unit_test(test_one_queue),    cmocka_unit_test(test_one_workspace),
+        cmocka_unit_test(test_forward_host), cmocka_unit_test(test_two_queues),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -3,9 +3,12 @@
 #include "args.h"
 
 #include <clmoe/clmoe.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "args_parts.h"
 #include "tool.h"
@@ -16,6 +19,23 @@ error_t whole32(const struct argp_state *state, const char *option, const char *
     const error_t error = whole(state, option, text, 1, high, &wide);
     *value = (uint32_t)wide;
     return error;
+}
+
+error_t writable(const struct argp_state *state, const char *option, const char *path) {
+    char folder[4096];
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (path[0] == '\0') return wrong(state, "%s is '', expected the name of a file", option);
+    if (length >= sizeof folder)
+        return wrong(state, "%s is '%.64s...', expected a path shorter than %zu", option, path, sizeof folder);
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) /* a rename would replace /dev/null for everybody */
+        return wrong(state, "%s is '%s', expected a file, this is a folder or a device", option, path);
+    if (access(length == 0 ? "." : folder, W_OK) != 0)
+        return wrong(state, "%s is '%s', expected a file in a folder to write in: %s", option, path, strerror(errno));
+    return 0;
 }
 
 /* ---------------------------------------------------------------------------------------- lists, by commas */
@@ -95,7 +115,7 @@ static error_t parse_common(int key, char *text, struct argp_state *state) {
     switch (key) {
         case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's own line is enough */
         case 'd': args->device = text; return 0;
-        case 'j': args->json = text; return 0;
+        case 'j': args->json = text; return writable(state, "--json", text);
         case 'q': args->quiet = 1; return 0;
         case ARGP_KEY_ARG: return wrong(state, "unexpected argument '%s'", text);
         default: return ARGP_ERR_UNKNOWN;

@@ -41,6 +41,8 @@ error_t real(const struct argp_state *state, const char *option, const char *tex
              double *value);
 /* A whole number in 1..high. */
 error_t whole32(const struct argp_state *state, const char *option, const char *text, uint32_t high, uint32_t *value);
+/* The name of a file to write: its folder is there and takes files. Said before hours of measuring, not after. */
+error_t writable(const struct argp_state *state, const char *option, const char *path);
 /* Calls `item` for each part of "a,b,c". `text` is argv's own and is cut up. */
 error_t each(struct argp_state *state, char *text, error_t (*item)(struct argp_state *state, char *part));
 

@@ -16,7 +16,12 @@ int complain_clmoe(const char *what, const clmoe_error *error) {
 static int session_from(const clmoe_context_desc *desc, session *s) {
     memset(s, 0, sizeof *s);
     clmoe_error error = {.struct_size = sizeof error};
-    if (clmoe_context_create(desc, &s->context, &error) != CLMOE_OK) return complain_clmoe("no device", &error);
+    const clmoe_status status = clmoe_context_create(desc, &s->context, &error);
+    if (status == CLMOE_NO_DEVICE && (desc->device != NULL || getenv("CLMOE_DEVICE") != NULL)) {
+        complain("%s: %s", desc->device != NULL ? "--device" : "CLMOE_DEVICE", error.message);
+        return 2;
+    }
+    if (status != CLMOE_OK) return complain_clmoe("no device", &error);
     clmoe_context_opencl(s->context, &s->cl, &s->device, NULL);
     cl_device_type type = 0;
     cl_int code = clGetDeviceInfo(s->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);

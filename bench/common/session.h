@@ -15,7 +15,7 @@ typedef struct session {
     char name[256];
 } session;
 
-/* device as in clmoe_context_desc. 0, or 1 after a complaint. */
+/* device as in clmoe_context_desc. 0; after a complaint 2 if the device that was named is not there, else 1. */
 int session_open(const char *device, session *s);
 void session_close(session *s);
 /* The same, keeping every program for clmoe_context_write_pack. */

@@ -90,8 +90,10 @@ static int print_layer(session *s, uint32_t format, cJSON *layers) {
 static int print_device(const char *place, const char *heading, cJSON *rows) {
     static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16, CLMOE_Q8_0, CLMOE_Q4_K};
     session s;
-    printf("%s %s\n", place, heading);
-    if (session_open(place, &s)) return 1;
+    if (heading[0] != '\0') printf("%s %s\n", place, heading);
+    const int refused = session_open(place, &s);
+    if (refused) return refused;
+    if (heading[0] == '\0') printf("%s\n", s.name);
     char *text = described(describe_context, s.context);
     int failed = text == NULL;
     cJSON *row = cJSON_CreateObject();
@@ -144,7 +146,7 @@ static int print_devices(const char *wanted, cJSON *rows) {
 int devices_command(const tool_args *args) {
     cJSON *root = json_report_start("devices", NULL, NULL);
     int failed = print_devices(args->device, cJSON_AddArrayToObject(root, "rows"));
-    printf("%s\n", pin_pocl_verdict());
+    if (!failed) printf("%s\n", pin_pocl_verdict());
     cJSON_AddStringToObject(cJSON_GetObjectItem(root, "environment"), "pinning", pin_pocl_verdict());
     if (failed || args->json == NULL)
         cJSON_Delete(root);

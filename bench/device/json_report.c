@@ -1,8 +1,10 @@
-/* What the JSON of every subcommand has in common; see json_report.h. Calls cJSON and the library. */
+/* What the JSON of every subcommand has in common; see json_report.h. Calls cJSON, the library and POSIX. */
+#define _POSIX_C_SOURCE 200809L
 #include "json_report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/tool.h"
 #include "common/whole_file.h"
@@ -60,9 +62,19 @@ static void add_device(cJSON *environment, const session *s) {
     cJSON_AddNumberToObject(environment, "compute_units", s->compute_units);
 }
 
+/* The moment of the measurement, as ISO 8601 has it. */
+static void add_date(cJSON *environment) {
+    const time_t now = time(NULL);
+    char date[32] = "";
+    struct tm utc;
+    if (gmtime_r(&now, &utc) != NULL) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    cJSON_AddStringToObject(environment, "date", date);
+}
+
 static void add_environment(cJSON *root, const session *s, const peaks *limits) {
     char text[256];
     cJSON *environment = cJSON_AddObjectToObject(root, "environment");
+    add_date(environment);
     if (s != NULL) add_device(environment, s);
     cpu_name(text, sizeof text);
     cJSON_AddStringToObject(environment, "cpu", text);

@@ -8,6 +8,7 @@
 #include "common/args_parts.h"
 #include "common/tool.h"
 #include "common/weight_formats.h"
+#include "device/json_report.h"
 #include "layer/device_layer.h"
 #include "progress.h"
 
@@ -32,11 +33,11 @@ static error_t add_activations(struct argp_state *state, char *part) {
 static error_t parse(int key, char *text, struct argp_state *state) {
     tool_args *args = state->input;
     switch (key) {
-        case KEY_OUT: args->prebuild.out = text; return 0;
+        case KEY_OUT: args->prebuild.out = text; return writable(state, "--out", text);
         case KEY_ACTIVATIONS: args->prebuild.activation_count = 0; return each(state, text, add_activations);
         case ARGP_KEY_END:
-            if (args->prebuild.out == NULL) return wrong(state, "--out FILE is missing: where the pack goes");
-            if (args->json != NULL) return wrong(state, "prebuild writes no JSON");
+            if (args->prebuild.out == NULL)
+                return wrong(state, "--out is missing, expected the name of the pack to write");
             return parse_layer(key, text, state);
         default: return parse_layer(key, text, state);
     }
@@ -74,8 +75,9 @@ int prebuild_args(int argc, char **argv, tool_args *args) {
 
 /* ------------------------------------------------------------------------------------------------ building */
 
-/* The layer with activations in this format; its kernels stay in the session's context. */
-static int build_layer(const session *s, const model *m, const device_layer *planned, uint32_t activations) {
+/* The layer with activations in this format, a row of the JSON; its kernels stay in the session's context. */
+static int build_layer(const session *s, const model *m, const device_layer *planned, uint32_t format,
+                       uint32_t activations, cJSON *rows) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_layer_desc desc;
     clmoe_layer *layer = NULL;
@@ -83,11 +85,14 @@ static int build_layer(const session *s, const model *m, const device_layer *pla
     desc.x_format = desc.out_format = activations;
     if (clmoe_layer_create(s->context, planned->weights[0], &desc, &layer, &error) != CLMOE_OK)
         return complain_clmoe("clmoe_layer_create", &error);
+    cJSON *row = json_row(rows, m, format);
+    cJSON_AddStringToObject(row, "arithmetic", arithmetic_name(layer_arithmetic(layer)));
+    cJSON_AddStringToObject(row, "activations", format_name(activations));
     clmoe_layer_destroy(layer);
     return 0;
 }
 
-static int build(session *s, const tool_args *args, const model *m, uint32_t format) {
+static int build(session *s, const tool_args *args, const model *m, uint32_t format, cJSON *rows) {
     const prebuild_options *options = &args->prebuild;
     const uint32_t lengths[] = {m->hidden_size, m->intermediate_size, m->shared_size};
     device_layer planned = {0};
@@ -100,7 +105,7 @@ static int build(session *s, const tool_args *args, const model *m, uint32_t for
     int failed = device_layer_pack_one(s, m, format, args->arithmetic) ||
                  device_layer_plan(s, m, format, args->arithmetic, &planned);
     for (size_t i = 0; i < options->activation_count && !failed; i++)
-        failed = build_layer(s, m, &planned, options->activations[i]);
+        failed = build_layer(s, m, &planned, format, options->activations[i], rows);
     device_layer_free(&planned);
     progress_clear();
     return failed;
@@ -131,13 +136,22 @@ static int write_pack(const session *s, const char *path, double seconds) {
 int prebuild_command(const tool_args *args) {
     session s;
     const double start = now_seconds();
-    if (session_open_for_pack(args->device, &s)) return 1;
+    const int refused = session_open_for_pack(args->device, &s);
+    if (refused) return refused;
     progress_start(args->quiet);
+    cJSON *root = json_report_start("prebuild", &s, NULL), *rows = cJSON_AddArrayToObject(root, "rows");
     int failed = check_place(&s, args->prebuild.out);
     for (size_t m = 0; m < args->model_count && !failed; m++)
         for (size_t f = 0; f < args->format_count && !failed; f++)
-            failed = build(&s, args, args->models[m], args->formats[f]);
-    if (!failed) failed = write_pack(&s, args->prebuild.out, now_seconds() - start);
+            failed = build(&s, args, args->models[m], args->formats[f], rows);
+    const double seconds = now_seconds() - start;
+    if (!failed) failed = write_pack(&s, args->prebuild.out, seconds);
+    cJSON_AddStringToObject(root, "pack", args->prebuild.out);
+    json_number(root, "seconds", seconds);
+    if (!failed && args->json != NULL)
+        failed = json_report_write(args->json, root);
+    else
+        cJSON_Delete(root);
     session_close(&s);
     return failed;
 }

@@ -8,7 +8,8 @@ int roofline_command(const tool_args *args) {
     roofline *roof = NULL;
     peaks limits;
     progress_start(args->quiet);
-    if (session_open(args->device, &s)) return 1;
+    const int refused = session_open(args->device, &s);
+    if (refused) return refused;
     progress("compiling the probes");
     int failed = roofline_open(s.cl, s.device, &roof);
     if (!failed) {

@@ -171,7 +171,8 @@ static int run_all(layer_bench *b) {
 int layer_command(const tool_args *args) {
     layer_bench b = {.args = args, .wanted = args->model_count * args->format_count * args->token_count};
     progress_start(args->quiet);
-    if (session_open(args->device, &b.s)) return 1;
+    const int refused = session_open(args->device, &b.s);
+    if (refused) return refused;
     b.cache = last_level_cache(b.s.device);
     b.rows = calloc(b.wanted, sizeof *b.rows);
     const int failed = b.rows == NULL ? complain("out of host memory") : run_all(&b);

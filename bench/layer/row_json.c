@@ -60,10 +60,9 @@ void json_method(cJSON *environment) {
 }
 
 void print_gating(const model *m, uint32_t tokens) {
-    printf("%s: gating of %u tokens is %.6g operations as literature counts (T H E + 3 T E + T E), exactly %.6g "
-           "(logits %.6g, "
-           "choice %.6g)\n",
-           m->name, tokens, flops_gating_literature(m, (double)tokens), flops_gating_exact(m, (double)tokens),
+    printf("%s: gating of %u token%s is %.0f operations as literature counts (T H E + 3 T E + T E), exactly %.0f "
+           "(logits %.0f, choice %.0f)\n",
+           m->name, tokens, tokens == 1 ? "" : "s", flops_gating_literature(m, (double)tokens), flops_gating_exact(m, (double)tokens),
            flops_logits(m, (double)tokens), flops_select(m, (double)tokens));
 }
 

@@ -81,7 +81,8 @@ static int run_all(load_bench *b) {
 int load_command(const tool_args *args) {
     load_bench b = {.args = args};
     progress_start(args->quiet);
-    if (session_open(args->device, &b.s)) return 1;
+    const int refused = session_open(args->device, &b.s);
+    if (refused) return refused;
     b.rows = calloc(args->model_count * args->format_count, sizeof *b.rows);
     const int failed = b.rows == NULL ? complain("out of host memory") : run_all(&b);
     for (size_t i = 0; i < b.count; i++) free(b.rows[i].samples_s);

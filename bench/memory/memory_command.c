@@ -74,7 +74,8 @@ static void run_all(memory_bench *b) {
 int memory_command(const tool_args *args) {
     memory_bench b = {.args = args};
     progress_start(args->quiet);
-    if (session_open(args->device, &b.s)) return 1;
+    const int refused = session_open(args->device, &b.s);
+    if (refused) return refused;
     cJSON *root = args->json != NULL ? json_report_start("memory", &b.s, NULL) : NULL;
     if (root != NULL) b.rows = cJSON_AddArrayToObject(root, "rows");
     printf("%s\n", b.s.name);

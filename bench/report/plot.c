@@ -104,7 +104,7 @@ static int run(const char *script, size_t bytes) {
 
 /* What all pictures have in common. */
 static void begin(FILE *script, const char *path, int height) {
-    fprintf(script, "set terminal pngcairo size 880,%d font 'DejaVu Sans,11' background '#ffffff'\nset output ",
+    fprintf(script, "set terminal pngcairo size 880,%d font 'DejaVu Sans,12' background '#ffffff'\nset output ",
             height);
     plot_quote(script, path);
     fprintf(script, "\nset encoding utf8\nset termoption noenhanced\nset grid lc rgb '#dddddd' lt 1 lw 1\n"

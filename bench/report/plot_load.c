@@ -38,7 +38,7 @@ static void plot_map(double most, int experts, size_t lines, const char *ticks, 
         script,
         "set xlabel 'expert'\n"
         "set xrange [-0.5:%d.5]\nset yrange [%zu.5:-0.5]\nset ytics (%s) scale 0\nset grid noxtics noytics\n"
-        "set cblabel 'rows of the expert / mean (lowest: few or none)'\n"
+        "set cblabel 'rows of the expert / mean (lowest: few or none)' offset 1,0\nset rmargin 10\n"
         "unset key\nset border 15\nset palette defined (0 '#053061', 0.25 '#4393c3', 0.5 '#f7f7f7', 0.75 '#e08214', "
         "1 '#7f3b08')\nleast = %.5g\nplot $load using 1:2:($3 < least ? least : $3) with image pixels\n",
         experts - 1, lines - 1, ticks, 1 / most);

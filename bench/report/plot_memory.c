@@ -48,7 +48,16 @@ static void set_name(FILE *script, const cJSON *row, int with_model, double x, i
              result_number(row, "tokens", 0) > 1 ? "s" : "");
     fprintf(script, "set label %d ", number + 1);
     plot_quote(script, text);
-    fprintf(script, " at first %g, graph 0 offset 0,-2 center font ',9'\n", x);
+    fprintf(script, " at first %g, graph 0 offset 0,-2 center font ',10'\n", x);
+}
+
+/* How much less the activations take than those of separate kernels, above their bar. */
+static void set_saving(FILE *script, const cJSON *row, double x, double divisor, int number) {
+    const double fused = result_number(row, "activation_bytes", 0);
+    const double share = result_number(row, "saved_share", 0);
+    if (share > 0)
+        fprintf(script, "set label %d '%.0f%% less' at first %g, first %.6g offset 0,0.6 center font ',10'\n", number + 1,
+                100 * share, x, fused / divisor);
 }
 
 /* A bar: its place and the tops of its parts, each upon the one below. */
@@ -133,12 +142,14 @@ static void plot_activations(const cJSON *rows, int pairs, FILE *script) {
     const cJSON *row;
     double divisor;
     int i = 0;
-    cJSON_ArrayForEach(row, rows) {
-        if (i < pairs) set_name(script, row, has_models(rows), PAIR * i + 0.5, i);
-        i++;
-    }
     fprintf(script, "set ylabel 'activations (%s)'\nset xrange [-0.9:%g]\n",
             unit_of(largest(rows, pairs, "unfused_activation_bytes"), &divisor), PAIR * (pairs - 1) + 1.9);
+    cJSON_ArrayForEach(row, rows) {
+        if (i == pairs) break;
+        set_name(script, row, has_models(rows), PAIR * i + 0.5, i);
+        set_saving(script, row, PAIR * i, divisor, pairs + i);
+        i++;
+    }
     plot_stack(script, "activations", buffers, COUNT_OF(buffers), divisor);
 }
 
@@ -151,13 +162,14 @@ int draw_memory(const result_set *set, const cJSON *document, FILE *script) {
     write_whole(rows, bars, script);
     write_activations(rows, pairs, script);
     const char *model = has_models(rows) ? "" : result_text(cJSON_GetArrayItem(rows, 0), "model");
+    if (strcmp(model, "custom") == 0) model = "";
     char title[128];
     snprintf(title, sizeof title, "Memory of a layer%s%.60s, beside one of separate kernels",
              model[0] != '\0' ? " of " : "", model);
     fprintf(script, "set multiplot layout 2,1 title ");
     plot_quote(script, title);
     fprintf(script, " font ',13'\nset boxwidth 0.7\nset key outside right top Left reverse\nset grid noxtics\n"
-                    "set yrange [0:*]\nset xtics scale 0 font ',9'\nset lmargin 11\nset rmargin 26\nset bmargin 4\n");
+                    "set yrange [0:*]\nset xtics scale 0 font ',9'\nset lmargin 9\nset rmargin 27\nset bmargin 4\nset tmargin 2.5\n");
     plot_whole(rows, bars, script);
     plot_activations(rows, pairs, script);
     fprintf(script, "unset multiplot\n");

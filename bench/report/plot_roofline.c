@@ -60,23 +60,20 @@ static double best_bandwidth(const cJSON *document) {
     return best;
 }
 
-/* The ceilings from their ridge on, named where they end, and the slope they share. */
-static void plot_roofs(const cJSON *document, double bandwidth, double top, double right, FILE *script) {
-    for (size_t i = 0; i < COUNT_OF(roofs); i++) {
-        const double peak = result_number(document, roofs[i].key, 0);
-        if (peak > 0)
-            fprintf(script, "set label '%s: %.3g %s' at %.6g,%.6g right offset 0,0.6 tc rgb '#444444'\n", roofs[i].name,
-                    peak, roofs[i].unit, right, peak);
-    }
+/* The slope that all formats share, and the ceilings from their ridge on. Their rates stand in the legend: beside the
+ * lines they would lie on points. */
+static void plot_roofs(const cJSON *document, double bandwidth, double top, FILE *script) {
     fprintf(
         script,
         "plot x * bandwidth < %.6g ? x * bandwidth : NaN with lines lw 2 lc rgb '#777777' title 'memory: %.3g GB/s'",
         top, bandwidth);
-    for (size_t i = 0; i < COUNT_OF(roofs); i++) {
+    for (size_t i = COUNT_OF(roofs); i-- > 0;) {
         const double peak = result_number(document, roofs[i].key, 0);
         if (peak > 0)
-            fprintf(script, ", \\\n  x * bandwidth < %.6g ? NaN : %.6g with lines lw 2 lc rgb '#777777' notitle", peak,
-                    peak);
+            fprintf(script,
+                    ", \\\n  x * bandwidth < %.6g ? NaN : %.6g with lines lw 2 dt %zu lc rgb '#777777' title "
+                    "'%s: %.3g %s'",
+                    peak, peak, i + 2, roofs[i].name, peak, roofs[i].unit);
     }
 }
 
@@ -100,7 +97,7 @@ int draw_roofline(const result_set *set, const cJSON *document, FILE *script) {
             "set xlabel 'arithmetic intensity (FLOP per byte of weights)'\nset ylabel 'GFLOPS (int8: GOPS)'\n"
             "set key outside right top Left reverse\nbandwidth = %.6g\nset samples 800\n",
             bandwidth);
-    plot_roofs(document, bandwidth, top, high * 0.95, script);
+    plot_roofs(document, bandwidth, top, script);
     for (size_t i = 0; i < count; i++) {
         fprintf(script, ", \\\n  $points%zu using 1:2 with linespoints pt %d ps 1.4 lw 1 lc rgb '%s' title ", i,
                 marks[i], plot_colour(i));

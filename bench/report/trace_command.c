@@ -36,7 +36,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     const tool_args *args = state->input;
     error_t error = 0;
     switch (key) {
-        case KEY_OUT: out_path = text; return 0;
+        case KEY_OUT: out_path = text; return writable(state, "--out", text);
         case ARGP_KEY_END:
             error = parse_layer(key, text, state);
             if (error != 0) return error;

@@ -1,4 +1,5 @@
 /* `clmoe-bench cost`: what a model's tokens cost, from one layer's speed, given or measured here. See cost.h. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,20 +45,26 @@ static int measure(session *s, const tool_args *args, layer_result *row) {
 
 /* ------------------------------------------------------------------------------------------------ reporting */
 
+/* Four digits: more is known of no measurement. Whole numbers and thousandths, as people read money and days. */
+static void print_figure(const char *name, double value) {
+    const int after = value >= 1000 || value <= 0 ? 0 : value >= 1 ? 2 : 2 - (int)floor(log10(value)) + 1;
+    printf("  %-30s %20.*f\n", name, after < 12 ? after : 12, value);
+}
+
 static void print(const model *m, const layer_result *row, const cost_question *q, const cost_answer *a) {
     if (row != NULL)
         printf("%s, %s weights, %s arithmetic, %u tokens a forward: %.0f tokens/s in one layer, measured\n", m->name,
                format_name(row->format), arithmetic_name(row->arithmetic), row->tokens, q->layer_tokens_per_s);
     else
         printf("%s: %.0f tokens/s in one layer, as given\n", m->name, q->layer_tokens_per_s);
-    printf("%u layers with experts, %u device%s, %g an hour for each; nothing but these layers is counted\n", q->layers,
-           q->devices, q->devices == 1 ? "" : "s", q->price_per_hour);
-    printf("  %-30s %16.6g\n", "tokens a second", a->tokens_per_s);
-    printf("  %-30s %16.6g\n", "tokens a day", a->tokens_per_day);
-    printf("  %-30s %16.6g\n", "price of 10^6 tokens", a->price_per_million_tokens);
-    printf("  %-30s %16.6g\n", "device-hours for 10^12 tokens", a->device_hours);
-    printf("  %-30s %16.6g\n", "days for 10^12 tokens", a->days);
-    printf("  %-30s %16.6g\n", "price of 10^12 tokens", a->price);
+    printf("%u layer%s with experts, %u device%s, a price of %g an hour for each; nothing but these layers is counted\n",
+           q->layers, q->layers == 1 ? "" : "s", q->devices, q->devices == 1 ? "" : "s", q->price_per_hour);
+    print_figure("tokens a second", a->tokens_per_s);
+    print_figure("tokens a day", a->tokens_per_day);
+    print_figure("price of 10^6 tokens", a->price_per_million_tokens);
+    print_figure("device-hours for 10^12 tokens", a->device_hours);
+    print_figure("days for 10^12 tokens", a->days);
+    print_figure("price of 10^12 tokens", a->price);
 }
 
 static int write_json(const tool_args *args, const session *s, const layer_result *row, const cost_question *q,
@@ -101,7 +108,8 @@ int cost_command(const tool_args *args) {
     layer_result row;
     progress_start(args->quiet);
     if (args->cost.tokens_per_s > 0) return answer(args, NULL, NULL);
-    if (session_open(args->device, &s)) return 1;
+    const int refused = session_open(args->device, &s);
+    if (refused) return refused;
     row.samples_ms = NULL;
     const int failed = measure(&s, args, &row) || answer(args, &s, &row);
     free(row.samples_ms);

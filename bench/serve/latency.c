@@ -78,7 +78,7 @@ static estimate mean_estimate(const double *values, size_t count, double effecti
     const double mean = mean_of(values, count), error = sqrt(variance_of(values, count) / effective);
     const double reach = student_quantile(count < 2 * BATCHES ? count - 1 : BATCHES - 1) * error;
     if (count < 2) return (estimate){mean, NAN, NAN};
-    return (estimate){mean, mean - reach, mean + reach};
+    return (estimate){mean, fmax(0, mean - reach), mean + reach}; /* no time is negative */
 }
 
 void latency_statistics(double *values, size_t count, latency_stats *stats) {

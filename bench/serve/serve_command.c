@@ -94,7 +94,8 @@ int serve_command(const tool_args *args) {
     progress_start(args->quiet);
     if (!weight_format_allows(format, args->arithmetic, lengths, COUNT_OF(lengths), why, sizeof why))
         return complain("%s %s: %s", m->name, format_name(format), why);
-    if (session_open(args->device, &s)) return 1;
+    const int refused = session_open(args->device, &s);
+    if (refused) return refused;
     progress("making the layer");
     serve_service service = {.s = &s, .host = &host, .device = &device};
     int failed = host_layer_make(m, format, args->seed, &host) ||

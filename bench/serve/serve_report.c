@@ -20,11 +20,12 @@ static void print_estimate(const char *name, const estimate *e) {
 }
 
 static void print_result(const serve_result *r) {
-    printf("%s: %zu requests, %zu answered (%.2f%%), %zu late, %zu failed; %zu batches of %.1f tokens\n", r->mode,
-           r->requests, r->answered, r->requests != 0 ? 100 * (double)r->answered / (double)r->requests : 0, r->late,
-           r->failed, r->batches, r->batch_tokens);
+    printf("%s: %zu requests, %zu answered, %zu late, %zu failed: success rate %.2f%%; %zu batches of %.1f tokens\n",
+           r->mode, r->requests, r->answered, r->late, r->failed,
+           r->requests != 0 ? 100 * (double)r->answered / (double)r->requests : 0, r->batches, r->batch_tokens);
     if (r->answered == 0) return;
-    printf("  latency        ms  [95%% interval, %.0f independent values]\n", r->latency.effective);
+    printf("  latency        ms  [95%% interval, from %.0f independent values; ?: too few for this end]\n",
+           r->latency.effective);
     print_estimate("mean", &r->latency.mean);
     print_estimate("median", &r->latency.median);
     print_estimate("p95", &r->latency.p95);
@@ -58,8 +59,10 @@ static void print_question(const tool_args *args, const serve_service *service) 
         printf("closed loop of %u clients", o->clients);
     else
         printf("open loop, %g requests/s", o->rate);
-    printf(", %u to %u tokens each; batches up to %u tokens, waiting up to %g ms; %u threads\n", o->low_tokens,
-           o->high_tokens, o->max_batch_tokens, o->max_wait_ms, o->threads);
+    if (o->low_tokens != o->high_tokens) printf(", %u to %u tokens each", o->low_tokens, o->high_tokens);
+    if (o->low_tokens == o->high_tokens) printf(", %u token%s each", o->low_tokens, o->low_tokens == 1 ? "" : "s");
+    printf("; batches up to %u tokens, waiting up to %g ms; %u thread%s\n", o->max_batch_tokens, o->max_wait_ms,
+           o->threads, o->threads == 1 ? "" : "s");
 }
 
 void serve_print(const tool_args *args, const serve_service *service, const serve_result results[2]) {

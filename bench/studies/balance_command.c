@@ -204,7 +204,8 @@ int balance_command(const tool_args *args) {
     const size_t sets = 2 + args->balance.zipf_count;
     progress_start(args->quiet);
     if (check_file(args)) return 2;
-    if (session_open(args->device, &b.s)) return 1;
+    const int refused = session_open(args->device, &b.s);
+    if (refused) return refused;
     b.results = calloc(args->model_count * args->format_count * args->token_count * sets, sizeof *b.results);
     const int status = b.results == NULL ? complain("out of host memory") : run_all(&b);
     for (size_t i = 0; i < b.count; i++) {

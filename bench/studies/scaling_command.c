@@ -236,7 +236,8 @@ static int run_all(scaling_bench *b) {
 int scaling_command(const tool_args *args) {
     scaling_bench b = {.args = args};
     progress_start(args->quiet);
-    if (session_open(args->device, &b.whole.s)) return 1;
+    const int refused = session_open(args->device, &b.whole.s);
+    if (refused) return refused;
     const size_t most = MAX_TOKEN_COUNTS + (SCALING_AXES - 1) * MAX_SCALING_VALUES;
     b.results = calloc(args->model_count * args->format_count * most, sizeof *b.results);
     const int failed = b.results == NULL ? complain("out of host memory") : run_all(&b);

@@ -143,7 +143,8 @@ int variants_command(const tool_args *args) {
     size_t rungs = 0;
     while (ladder_rung(rungs) != NULL) rungs++;
     progress_start(args->quiet);
-    if (session_open(args->device, &b.s)) return 1;
+    const int refused = session_open(args->device, &b.s);
+    if (refused) return refused;
     b.results = calloc(args->model_count * args->format_count * args->token_count * rungs, sizeof *b.results);
     const int failed = b.results == NULL ? complain("out of host memory") : run_all(&b);
     for (size_t i = 0; i < b.count; i++) free(b.results[i].row.samples_ms);

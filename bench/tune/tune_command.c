@@ -259,7 +259,8 @@ static int tune_layer(tuner *t, const model *m, uint32_t format, const char *pat
 static int open_sessions(tuner *t, char *path, size_t capacity) {
     session s;
     path[0] = '\0';
-    if (session_open(t->args->device, &s)) return 1;
+    const int refused = session_open(t->args->device, &s);
+    if (refused) return refused;
     const char *own = clmoe_context_tuning_path(s.context);
     int failed = 0;
     if (own != NULL && (size_t)snprintf(path, capacity, "%s", own) >= capacity)

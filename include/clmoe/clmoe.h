@@ -157,8 +157,8 @@ typedef enum clmoe_format {
  *   F32   weights decoded to f32, activations f32.
  *   BF16  weights bf16 (block formats and F8_B128: decoded to bf16), activations rounded to bf16 (nearest even) before each matrix
  *         product.
- *   INT8  block formats but F8_B128: activations rounded to 8 bits, one scale for 32 neighbours (largest magnitude / 127); integer
- *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k.
+ *   INT8  block formats but F8_B128: activations rounded to 8 bits, one scale for 128 neighbours (largest magnitude / 127); integer
+ *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k, 128 at a time.
  *   AUTO  BF16 for bf16 weights and F8_B128 where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
  *         dot products of bytes; else F32.
  * Normalised mean squared errors, measured against exact products of the weights as they are kept: of a product F32
@@ -209,7 +209,8 @@ typedef struct clmoe_context_desc {
     cl_context adopt_context;
     cl_device_id adopt_device;
     /* Where OpenCL entry points come from; NULL: the loader the library was linked to or loads. Returns NULL for what
-     * it lacks. Called only during clmoe_context_create. */
+     * it lacks. Called only during clmoe_context_create. Also asked for CLBlastSgemm and CLBlastClearCache, which it may
+     * lack: the system's CLBlast is not used then, for it might call another OpenCL. */
     void *(*get_symbol)(void *user, const char *name);
     void *get_symbol_user;
     /* Receives one line of text (no newline) on events worth a log: device chosen, variant refused, pool grown. May be
@@ -560,6 +561,8 @@ typedef struct clmoe_weights_desc {
     /* Called when the source of a tensor (and of one expert of it) has been read and may be freed. NULL = no call. */
     void (*released)(void *user, const char *tensor, uint32_t expert);
     void *released_user;
+    uint32_t allow_variance; /* 1: matrices may be packed for a variant whose results depend on the batch, as explained at
+                              * clmoe_layer_desc.allow_variance, which must be 1 as well then */
 } clmoe_weights_desc;
 
 CLMOE_API void clmoe_weights_desc_default(clmoe_weights_desc *desc, size_t struct_size);
@@ -590,7 +593,14 @@ typedef struct clmoe_layer_desc {
     uint32_t first_expert;              /* this device's share: weights hold experts [first_expert, + local_experts) */
     uint32_t local_experts;             /* 0 = all. Routes to other experts add nothing here */
     uint32_t omit_shared;               /* 1: leave shared experts, zero experts and output_bias to another device */
-    uint32_t allow_variance;            /* 1: variants that do not keep the fixed summation order may be used */
+    /* 1: variants may be used that do not keep the fixed summation order. There is one, clblast/gemm: f32 weights of
+     * experts, shared experts and latent space multiplied by CLBlast, a call for each expert that has rows, on machines
+     * that have that library (it is looked up at run time). Which of its kernels runs depends on the number of an expert's
+     * rows, so a token's result depends on its batch in its last bits; infinities and NaN are CLBlast's affair; and
+     * clmoe_forward waits on the host until the experts' rows are counted. It is chosen only where the weights were packed
+     * for it: with allow_variance in their description, for matrices for which a row of tuning says that it was measured
+     * faster (own_percent below 100: its time in percent of the library's own variant's), or, without any allow_variance, where CLMOE_PREFER or clmoe_context_desc.prefer names it. */
+    uint32_t allow_variance;
 } clmoe_layer_desc;
 
 CLMOE_API void clmoe_layer_desc_default(clmoe_layer_desc *desc, size_t struct_size);
@@ -657,7 +667,8 @@ typedef struct clmoe_io {
 
 CLMOE_API void clmoe_io_default(clmoe_io *io, size_t struct_size);
 
-/* Enqueues a forward pass on `queue` and returns at once (it flushes, it never waits).
+/* Enqueues a forward pass on `queue` and returns at once (it flushes, it never waits; with variants that need
+ * clmoe_layer_desc.allow_variance, the host waits for the routing, on out-of-order queues also for each product).
  *   workspace  made for this queue, or NULL: the context keeps one for each queue it meets
  *   wait       n_wait events that the first kernel waits for
  *   done       NULL, or receives an event the caller releases; also for zero tokens
@@ -670,6 +681,36 @@ CLMOE_API clmoe_status clmoe_forward(clmoe_layer *layer, clmoe_workspace *worksp
 /* The same from host memory, finished when it returns: x [tokens, H] in x_format, y [tokens, H] in out_format. Uses a
  * queue and buffers that the layer keeps; concurrent calls on one layer take turns. */
 CLMOE_API clmoe_status clmoe_forward_host(clmoe_layer *layer, const void *x, uint32_t tokens, void *y, clmoe_error *error);
+
+/* --------------------------------------------------------------------------------------------- recordings */
+
+/* A forward pass kept in a command buffer of the driver (cl_khr_command_buffer, versions 0.9 and 1.x), to be enqueued
+ * again and again as one command: an engine that runs the same shapes in every step pays for the launches once.
+ *
+ * What is recorded is what clmoe_forward(layer, ..., queue, io, ...) would enqueue, and every replay gives its bits. A
+ * replay reads and writes the buffers of `io` as they are then: contents may change between replays, the number of
+ * tokens through io->token_count, of which io->tokens is the bound. Shapes, buffers, offsets and queue are fixed. */
+typedef struct clmoe_recording clmoe_recording;
+
+/* Records, and executes nothing.
+ *   memory  the arena, as for clmoe_workspace_create; NULL: the recording has one of its own. Recordings may share
+ *           memory if their replays never overlap, as on one queue
+ *   queue   in order, else as for clmoe_workspace_create; every replay goes there. It is retained. Events tie replays to
+ *           other queues, out-of-order ones too
+ *   io      copied; its buffers are retained until the recording is destroyed
+ * The recording keeps layer, weights and context alive. CLMOE_UNSUPPORTED names the device and what it lacks: the
+ * extension, a version of it that is known, or its support for the queue's properties; or names what in the layer cannot
+ * be recorded (experts through CLBlast). There is no fallback: clmoe_forward is for these. Any thread. */
+CLMOE_API clmoe_status clmoe_record(clmoe_layer *layer, const clmoe_workspace_desc *memory, cl_command_queue queue,
+                                    const clmoe_io *io, clmoe_recording **recording, clmoe_error *error);
+/* Enqueues the recorded forward and returns at once, as clmoe_forward does: behind the n_wait events of `wait` and behind
+ * the replay before; `done` is NULL, or receives an event the caller releases. Only where the device takes a command
+ * buffer once at a time (it lacks the capability of simultaneous use) the call waits for the replay before to end. Any
+ * thread; calls on one recording are serialised. */
+CLMOE_API clmoe_status clmoe_replay(clmoe_recording *recording, cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                    clmoe_error *error);
+/* Waits for replays that are still running. */
+CLMOE_API void clmoe_recording_destroy(clmoe_recording *recording);
 
 /* ------------------------------------------------------------------------------------------- expert load */
 

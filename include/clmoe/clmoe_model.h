@@ -34,9 +34,9 @@ extern "C" {
  * layers made from it do not need it any more. */
 typedef struct clmoe_model clmoe_model;
 
-/* `path` is the folder, or one .safetensors or .json file in it; or a GGUF file, of several parts the first, or a folder
- * with one such model (safetensors go first). Errors: INVALID_FILE; UNSUPPORTED for a model_type or GGUF architecture
- * nobody taught us (the message names it, the error's log lists the known ones). */
+/* `path` is the folder, or one .safetensors or .json file in it; or a GGUF file, of several parts the first, or a
+ * folder with one such model (safetensors go first). Errors: INVALID_FILE; UNSUPPORTED for a model_type or GGUF
+ * architecture nobody taught us (the message names it, the error's log lists the known ones). */
 CLMOE_MODEL_API clmoe_status clmoe_model_open(const char *path, clmoe_model **model, clmoe_error *error);
 CLMOE_MODEL_API void clmoe_model_destroy(clmoe_model *model);
 
@@ -92,9 +92,9 @@ CLMOE_MODEL_API void clmoe_model_weights_desc_default(clmoe_model_weights_desc *
 
 /* Packs the weights of a layer straight from the mapped files. desc may be NULL. Beyond the weights themselves it needs
  * at most 64 MiB of memory. A router, bias or scale with a value that is not finite is INVALID_FILE. */
-CLMOE_MODEL_API clmoe_status clmoe_model_weights_create(const clmoe_model *model, uint32_t layer, clmoe_context *context,
-                                                        const clmoe_model_weights_desc *desc, clmoe_weights **weights,
-                                                        clmoe_error *error);
+CLMOE_MODEL_API clmoe_status clmoe_model_weights_create(const clmoe_model *model, uint32_t layer,
+                                                        clmoe_context *context, const clmoe_model_weights_desc *desc,
+                                                        clmoe_weights **weights, clmoe_error *error);
 
 /* Weights and description in one: a layer ready for clmoe_forward. desc may be NULL. */
 CLMOE_MODEL_API clmoe_status clmoe_model_layer_create(const clmoe_model *model, uint32_t layer, clmoe_context *context,

@@ -102,8 +102,8 @@ typedef struct clmoe_dispatch_desc {
     uint32_t first_expert;  /* classes [first_expert, first_expert + local_experts) become rows */
     uint32_t local_experts; /* L */
     uint32_t tile_rows;     /* largest tile; clmoe_grouped_gemm_tile_rows() says what a GEMM wants */
-    uint32_t full_tiles;    /* 0 (default): the near-equal tiles above; 1: tiles of tile_rows rows and one of what is left, to
-                             * measure what the former bring */
+    uint32_t full_tiles;    /* 0 (default): the near-equal tiles above; 1: tiles of tile_rows rows and one of what is
+                             * left, to measure what the former bring */
 } clmoe_dispatch_desc;
 
 /* Where each part of a plan starts, in int32 elements, and its bounds. */
@@ -280,15 +280,15 @@ CLMOE_API clmoe_status clmoe_layer_memory_query(const clmoe_layer *layer, uint32
 
 /* ---------------------------------------------------------------------------------------------- tuning */
 
-/* How a grouped GEMM is cut into tiles, how far it reads ahead: numbers that decide how fast it runs, and no bit of what it
- * computes. They are fixed when a layer or stage is created. A row of them is a line of text,
+/* How a grouped GEMM is cut into tiles, how far it reads ahead: numbers that decide how fast it runs, and no bit of
+ * what it computes. They are fixed when a layer or stage is created. A row of them is a line of text,
  *
  *   "DEVICE" "DRIVER" VARIANT FORMAT ARITHMETIC CLASS NAME=VALUE ...
  *
- * for one class of matrices: "k2048,n4096", in_features and columns (2I where gate and up are one matrix) rounded up to powers
- * of two, or "any". A matrix takes the first of: a row that was set; one of the user's file (clmoe_context_desc.tuning); one
- * that the library ships for the device; else numbers for devices of the kind. A row passes the self-test before it is used.
- * `clmoe-bench tune` looks for good ones. */
+ * for one class of matrices: "k2048,n4096", in_features and columns (2I where gate and up are one matrix) rounded up to
+ * powers of two, or "any". A matrix takes the first of: a row that was set; one of the user's file
+ * (clmoe_context_desc.tuning); one that the library ships for the device; else numbers for devices of the kind. A row
+ * passes the self-test before it is used. `clmoe-bench tune` looks for good ones. */
 typedef struct clmoe_tuning_number {
     char name[24];
     uint32_t value;     /* in use */
@@ -310,15 +310,17 @@ typedef struct clmoe_tuning {
 CLMOE_API void clmoe_tuning_default(clmoe_tuning *tuning, size_t struct_size);
 /* The i-th grouped GEMM of a layer: 0 is the experts' up-projection, 1 the down-projection, others follow.
  * INVALID_ARGUMENT past the last. */
-CLMOE_API clmoe_status clmoe_layer_tuning(const clmoe_layer *layer, uint32_t i, clmoe_tuning *tuning, clmoe_error *error);
+CLMOE_API clmoe_status clmoe_layer_tuning(const clmoe_layer *layer, uint32_t i, clmoe_tuning *tuning,
+                                          clmoe_error *error);
 /* Sets a row for what is created from now on, in place of an earlier one of its key; NULL forgets all that were set.
  * Errors: INVALID_ARGUMENT (no row, or for another device), UNSUPPORTED (the device cannot run it). Any thread. */
 CLMOE_API clmoe_status clmoe_context_tune(clmoe_context *context, const char *row, clmoe_error *error);
-/* Keeps a row in a file of tuned rows, in place of an earlier one of its key; path NULL: the user's. Everything else in the
- * file stays as it is, also while other processes do the same. Errors: as above; INVALID_FILE. */
+/* Keeps a row in a file of tuned rows, in place of an earlier one of its key; path NULL: the user's. Everything else in
+ * the file stays as it is, also while other processes do the same. Errors: as above; INVALID_FILE. */
 CLMOE_API clmoe_status clmoe_context_save_tuning(const clmoe_context *context, const char *path, const char *row,
                                                  clmoe_error *error);
-/* The user's file, whether it exists or not; NULL: switched off, or there is no place for it. As long as the context lives. */
+/* The user's file, whether it exists or not; NULL: switched off, or there is no place for it. As long as the context
+ * lives. */
 CLMOE_API const char *clmoe_context_tuning_path(const clmoe_context *context);
 
 /* ------------------------------------------------------------------------------------------ measurements */
@@ -339,8 +341,8 @@ typedef struct clmoe_launch_time {
 CLMOE_API clmoe_status clmoe_workspace_set_profiling(clmoe_workspace *workspace, int enable, clmoe_error *error);
 /* Waits for the last forward and copies up to `capacity` of its launches; *count (may be NULL) receives how many there
  * were. Launches are counted without profiling too, with empty times. */
-CLMOE_API clmoe_status clmoe_workspace_launches(clmoe_workspace *workspace, clmoe_launch_time *launches, uint32_t capacity,
-                                                uint32_t *count, clmoe_error *error);
+CLMOE_API clmoe_status clmoe_workspace_launches(clmoe_workspace *workspace, clmoe_launch_time *launches,
+                                                uint32_t capacity, uint32_t *count, clmoe_error *error);
 
 #ifdef __cplusplus
 }

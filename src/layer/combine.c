@@ -1,5 +1,5 @@
-/* Combine: the weighted sum of each token's rows, with shared experts, identities and the output bias. The arithmetic is
- * in cl/combine.cl; here are the checks, the variant and the split into groups. May call src/opencl and src/os. */
+/* Combine: the weighted sum of each token's rows, with shared experts, identities and the output bias. The arithmetic
+ * is in cl/combine.cl; here are the checks, the variant and the split into groups. May call src/opencl and src/os. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -24,6 +24,22 @@ static void describe_gemm(char *text, size_t capacity, const char *stage, const 
         gemm->choice.tile_rows, 2 * m->lanes, m->groups, m->gated ? 2 * m->out_features : m->out_features,
         m->in_features, m->shard_count);
     describe_row(text, capacity, gemm);
+    if (!clmoe__gemm_varies(gemm->choice.variant)) return;
+    const size_t end = strlen(text);
+    snprintf(text + end, capacity - end, "%-12s results depend on the batch, and a forward waits for the routing\n",
+             "  varies");
+}
+
+/* What becomes of few tokens, where experts run in the macro-kernel that can do without a dispatch. */
+static void describe_direct(char *text, size_t capacity, const clmoe_layer *layer) {
+    const size_t used = strlen(text);
+    const clmoe__macro up = layer->up.choice.variant->macro, down = layer->down.choice.variant->macro;
+    if (up != CLMOE__MACRO_GPU && down != CLMOE__MACRO_GPU) return;
+    if (layer->not_direct != NULL)
+        snprintf(text + used, capacity - used, "%-12s by dispatch: %s\n", "few slots", layer->not_direct);
+    else
+        snprintf(text + used, capacity - used, "%-12s up to %d without dispatch, router and select %s\n", "few slots",
+                 CLMOE__DIRECT_SLOTS, layer->router_items != 0 ? "in one launch" : "in launches of their own");
 }
 
 clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
@@ -39,6 +55,7 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
     size_t used = strlen(text);
     snprintf(text + used, capacity - used, "%-12s %s, %u classes, %u slots a token\n%-12s %s, counting sort\n",
              "select", device, layer->classes, layer->slots, "dispatch", device);
+    describe_direct(text, capacity, layer);
     if (layer->has_latent) describe_gemm(text, capacity, "latent in", &layer->latent_in);
     describe_gemm(text, capacity, "up", &layer->up);
     describe_gemm(text, capacity, "down", &layer->down);

@@ -3,8 +3,8 @@
 
 #include "os/size.h"
 
-/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises, code_offset, minimum,
- * bytes_k, e4m3 */
+/* format, name, values and bytes of a source block, super_blocks, sub_k, code_bits, halves, sub_bytes, quantises,
+ * code_offset, minimum, bytes_k, e4m3 */
 static const clmoe__format_info formats[] = {
     {CLMOE_F32, "f32", 1, 4, 0, 0, 0, 0, 0, 0},
     {CLMOE_F16, "f16", 1, 2, 0, 0, 0, 0, 0, 0},
@@ -95,8 +95,9 @@ uint64_t clmoe__format_span(uint32_t format, uint64_t elements) {
     return info != NULL ? clmoe__mul(clmoe__div_up(elements, info->values), info->bytes) : 0;
 }
 
-/* Narrow formats have few significant bits, and bf16 has the range of their scales. Block formats that are not kept have the
- * significant bits of a product of an f16 and a small integer, about f16's own, and none has a scale beyond its range. */
+/* Narrow formats have few significant bits, and bf16 has the range of their scales. Block formats that are not kept
+ * have the significant bits of a product of an f16 and a small integer, about f16's own, and none has a scale beyond
+ * its range. */
 uint32_t clmoe__kept_format(uint32_t source) {
     if (clmoe__format_is_wide(source) || clmoe__format_is_kept_block(source)) return source;
     return clmoe__format_is_block(source) ? CLMOE_F16 : CLMOE_BF16;

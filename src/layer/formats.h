@@ -1,5 +1,6 @@
-/* Storage formats as rows of data: what a source block is, and what becomes of it when it is kept packed (cl/block.clh). A new
- * format is a row in formats.c, a file cl/format/NAME.clh and two lines in cl/block_format.clh. Calls nothing. */
+/* Storage formats as rows of data: what a source block is, and what becomes of it when it is kept packed
+ * (cl/block.clh). A new format is a row in formats.c, a file cl/format/NAME.clh and two lines in cl/block_format.clh.
+ * Calls nothing. */
 #ifndef CLMOE_LAYER_FORMATS_H
 #define CLMOE_LAYER_FORMATS_H
 
@@ -19,7 +20,8 @@ typedef struct clmoe__format_info {
     uint8_t quantises; /* 1: the format's file can quantise wide values to it (cl/quantize.cl) */
     uint8_t code_offset, minimum; /* CODE_OFFSET and HAS_MINIMUM of its file, which int8 rows are made for */
     uint16_t bytes_k;             /* neighbours that share byte fields; 0: sub_k */
-    uint8_t e4m3; /* 1: codes are numbers of CLMOE_F8_E4M3 tensors, which alone become it: no integers, rows of any length */
+    uint8_t e4m3; /* 1: codes are numbers of CLMOE_F8_E4M3 tensors, which alone become it: no integers, rows of any
+                   * length */
 } clmoe__format_info;
 
 /* NULL for what is no format. */
@@ -41,13 +43,15 @@ int clmoe__format_converts(uint32_t source, uint32_t kept);
 
 /* Bytes of an element of a wide format. */
 uint32_t clmoe__format_bytes(uint32_t format);
-/* Bits of an element of a plain format, narrow ones and those of scales included; 0 for block formats and what is none. */
+/* Bits of an element of a plain format, narrow ones and those of scales included; 0 for block formats and what is
+ * none. */
 uint32_t clmoe__format_bits(uint32_t format);
 /* Elements that share bytes: rows begin at their multiples. */
 uint32_t clmoe__format_values(uint32_t format);
 /* Bytes that hold `elements`, whole blocks; UINT64_MAX if that is too large to be counted. */
 uint64_t clmoe__format_span(uint32_t format, uint64_t elements);
-/* The format in which weights are kept that a source of this format is to be packed in, where the caller says nothing. */
+/* The format in which weights are kept that a source of this format is to be packed in, where the caller says
+ * nothing. */
 uint32_t clmoe__kept_format(uint32_t source);
 
 /* Values of a column in a super; block formats that are not kept: in a block. */

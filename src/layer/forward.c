@@ -9,6 +9,7 @@ typedef struct pass {
     const clmoe_io *io; /* of this pass: buffers moved, tokens its own */
     const clmoe__arena *arena;
     int first;
+    int is_direct;   /* experts' rows are the slots: there is no plan but for slot_row (direct.c) */
     int row_is_made; /* up's operand, by launch_routing */
     clmoe_buffer plan, logits, index, weight, a, h, y;
 } pass;
@@ -35,15 +36,31 @@ static void launch_dense(clmoe__run *run, const pass *p, const char *stage, clmo
     run->stage = NULL;
 }
 
-static void launch_logits(clmoe__run *run, const pass *p) {
-    const clmoe_io *io = p->io;
-    const int other = clmoe__present(&io->router_input);
-    if (clmoe__present(&io->logits)) return;
-    launch_dense(run, p, "logits", &p->layer->router, other ? &io->router_input : &io->x,
-                 other ? io->router_input_stride : io->x_stride, &p->y, &p->logits);
+static const clmoe_buffer *router_x(const clmoe_io *io) {
+    return clmoe__present(&io->router_input) ? &io->router_input : &io->x;
 }
 
-/* From x, logits or the caller's routes to the plan; for few tokens in one launch behind the logits. */
+static uint64_t router_x_stride(const clmoe_io *io) {
+    return clmoe__present(&io->router_input) ? io->router_input_stride : io->x_stride;
+}
+
+static void launch_logits(clmoe__run *run, const pass *p) {
+    if (clmoe__present(&p->io->logits)) return;
+    launch_dense(run, p, "logits", &p->layer->router, router_x(p->io), router_x_stride(p->io), &p->y, &p->logits);
+}
+
+/* From x or logits to index and weight, in one launch where there is one for it. */
+static void launch_direct_routing(clmoe__run *run, const pass *p, const clmoe_select_io *select) {
+    clmoe_layer *layer = p->layer;
+    if (!clmoe__present(&p->io->logits) && layer->router_items != 0) {
+        clmoe__router_select_launch(run, layer, router_x(p->io), router_x_stride(p->io), select);
+        return;
+    }
+    launch_logits(run, p);
+    clmoe__select_launch(run, layer->select, select);
+}
+
+/* From x, logits or the caller's routes to the plan, for few tokens in one launch behind the logits; or without a plan. */
 static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
@@ -62,6 +79,10 @@ static void launch_routing(clmoe__run *run, pass *p) {
                                         .load = io->out_load,
                                         .load_accumulate = !p->first};
     const int by_caller = clmoe__present(&io->index);
+    if (p->is_direct) {
+        if (!by_caller) launch_direct_routing(run, p, &select);
+        return;
+    }
     if (!by_caller && io->tokens != 0) launch_logits(run, p);
     if (!by_caller && io->tokens != 0 && clmoe__routes_at_once(layer, io->tokens)) {
         p->row_is_made = layer->route_makes_row && io->tokens == 1;
@@ -72,31 +93,46 @@ static void launch_routing(clmoe__run *run, pass *p) {
     clmoe__dispatch_launch(run, layer->dispatch, &dispatch);
 }
 
+/* The rows of up or down: the plan's, or the slots themselves. */
+static void give_rows(const pass *p, clmoe__gemm_io *io) {
+    io->tokens = p->io->tokens;
+    io->max_rows = (uint32_t)p->arena->max_rows;
+    if (!p->is_direct) {
+        io->plan = p->plan;
+        io->layout = &p->arena->plan_layout;
+        return;
+    }
+    io->token_count = p->io->token_count;
+    io->index = p->index;
+    io->index_slots = p->layer->slots;
+    io->first_expert = p->layer->desc.first_expert;
+}
+
+/* What a dispatch would have left for combine and the caller, up leaves. */
+static void leave_places(const pass *p, clmoe__gemm_io *up) {
+    up->slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4);
+    up->load = p->io->out_load;
+    up->classes = p->layer->classes;
+    up->load_accumulate = !p->first;
+}
+
 /* From x, or from z where there is a latent space, to a row in p->y for every slot. */
 static void launch_experts(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const uint32_t size = layer->weights->experts_size, i = layer->weights->experts.intermediate_size;
-    const uint32_t rows = (uint32_t)p->arena->max_rows;
-    const clmoe__gemm_io up = {.tokens = p->io->tokens,
-                               .max_rows = rows,
-                               .plan = p->plan,
-                               .layout = &p->arena->plan_layout,
-                               .x = layer->has_latent ? p->y : p->io->x,
-                               .x_stride = layer->has_latent ? size : p->io->x_stride,
-                               .weight = p->weight,
-                               .operand = p->a,
-                               .is_gathered = p->row_is_made,
-                               .y = p->h,
-                               .y_stride = i};
-    const clmoe__gemm_io down = {.tokens = p->io->tokens,
-                                 .max_rows = rows,
-                                 .plan = p->plan,
-                                 .layout = &p->arena->plan_layout,
-                                 .x = p->h,
-                                 .x_stride = i,
-                                 .operand = p->a,
-                                 .y = p->y,
-                                 .y_stride = size};
+    clmoe__gemm_io up = {.x = layer->has_latent ? p->y : p->io->x,
+                         .x_stride = layer->has_latent ? size : p->io->x_stride,
+                         .weight = p->weight,
+                         .operand = p->a,
+                         .is_gathered = p->row_is_made,
+                         .y = p->h,
+                         .y_stride = i};
+    clmoe__gemm_io down = {.x = p->h, .x_stride = i, .operand = p->a, .y = p->y, .y_stride = size};
+    give_rows(p, &up);
+    give_rows(p, &down);
+    if (p->is_direct) leave_places(p, &up);
+    int32_t offsets[CLMOE__MAX_GROUPS + 1];
+    up.offsets = down.offsets = clmoe__gemm_offsets(run, &layer->up, &layer->down, &up, offsets);
     clmoe__gemm_launch(run, &layer->up, &up);
     clmoe__gemm_launch(run, &layer->down, &down);
 }
@@ -154,6 +190,7 @@ static void launch_combine(clmoe__run *run, pass *p) {
 static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io, const clmoe_buffer *memory,
                         const clmoe__arena *arena, int first) {
     pass p = {.layer = layer, .io = io, .arena = arena, .first = first};
+    p.is_direct = clmoe__is_direct(layer, io->tokens);
     p.plan = at(memory, arena->plan);
     p.logits = clmoe__present(&io->logits) ? io->logits : at(memory, arena->logits);
     p.index = clmoe__present(&io->index)       ? io->index
@@ -261,6 +298,13 @@ static void launch_passes(clmoe__run *run, clmoe_layer *layer, const clmoe_io *i
     }
 }
 
+void clmoe__forward_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io) {
+    if (io->tokens != 0)
+        launch_passes(run, layer, io);
+    else
+        launch_no_tokens(run, layer, io);
+}
+
 clmoe_status clmoe_forward(clmoe_layer *layer, clmoe_workspace *workspace, cl_command_queue queue, const clmoe_io *io,
                            cl_uint n_wait, const cl_event *wait, cl_event *done, clmoe_error *error) {
     REQUIRE(layer != NULL, error, "layer", "layer is NULL");
@@ -270,9 +314,6 @@ clmoe_status clmoe_forward(clmoe_layer *layer, clmoe_workspace *workspace, cl_co
     TRY(clmoe__forward_check(layer, &taken, error));
     clmoe__run run;
     TRY(clmoe__run_begin(&run, layer->context, workspace, queue, n_wait, wait, error));
-    if (taken.tokens != 0)
-        launch_passes(&run, layer, &taken);
-    else
-        launch_no_tokens(&run, layer, &taken);
+    clmoe__forward_launch(&run, layer, &taken);
     return clmoe__run_end(&run, done);
 }

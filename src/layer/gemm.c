@@ -1,11 +1,14 @@
 /* Creating and launching a grouped GEMM of either macro-kernel. */
 #include "gemm.h"
 
+#include "gemm_clblast.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define DENSE_CHUNK_TILES 8  /* tiles a work-group does when one group must be shared by all cores */
-#define INT8_RUN          32 /* values of an int8 row that share a scale */
+#define INT8_RUN          32  /* values of a piece of an int8 row */
+#define INT8_SPAN         128 /* that share a scale */
 #define ROW_BLOCK         16 /* k steps of cl/rows.clh that lie together: one row in blocks is the row itself */
 
 /* File and kernel of a macro-kernel. */
@@ -41,7 +44,7 @@ static void cpu_tile_options(const clmoe__gemm_choice *choice, clmoe__options *o
                        tile->prefetch_bytes_tall, tile->next_panel_bytes);
 }
 
-static void activation_options(const clmoe_activation *activation, clmoe__options *options) {
+void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options) {
     clmoe__options_add(options, " -DACTIVATE=1 -DACT_KIND=%u -DACT_GATED=%u", activation->kind, activation->gated);
     if (activation->alpha != 1.0f) clmoe__options_float(options, "ACT_ALPHA", activation->alpha);
     if (activation->up_offset != 0.0f) clmoe__options_float(options, "ACT_UP_OFFSET", activation->up_offset);
@@ -100,7 +103,7 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
                            spec->x_is_operand ? 0 : spec->slots);
         if (matrix_shape(gemm) != NULL) matrix_options(matrix_shape(gemm), &options);
     }
-    if (spec->activation != NULL) activation_options(spec->activation, &options);
+    if (spec->activation != NULL) clmoe__activation_options(spec->activation, &options);
     if (cpu && spec->y_is_operand) clmoe__options_add(&options, " -DY_PACKED=1");
     if (cpu && spec->y_is_operand && matrix->arithmetic == CLMOE_ARITHMETIC_INT8) {
         const clmoe__format_info *next = clmoe__format_find(spec->next->format);
@@ -129,13 +132,15 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
                            spec->matrix->in_features % ROW_BLOCK == 0;
     gemm->run_panels = 1;
     if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
-        gemm->run_panels = INT8_RUN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
+        gemm->run_panels = INT8_SPAN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
     memcpy(gemm->scales, spec->scales, sizeof gemm->scales);
     gemm->x_bytes = clmoe__format_bytes(spec->x_is_operand ? operand_format(gemm) : spec->x_format);
     gemm->y_bytes = clmoe__format_bytes(spec->y_is_operand ? operand_format(gemm) : spec->y_format);
     clmoe_status status = CLMOE_OK;
-    if (clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);
-    if (status == CLMOE_OK) status = create_multiply(context, spec, gemm, 0, error);
+    const int is_clblast = clmoe__gemm_is_clblast(gemm);
+    if (is_clblast) status = clmoe__clblast_create(context, spec, gemm, error);
+    if (!is_clblast && clmoe__gemm_gathers(gemm)) status = create_gather(context, spec, gemm, error);
+    if (!is_clblast && status == CLMOE_OK) status = create_multiply(context, spec, gemm, 0, error);
     if (status == CLMOE_OK && gemm->choice.variant->macro == CLMOE__MACRO_GPU)
         status = create_multiply(context, spec, gemm, 1, error);
     if (status != CLMOE_OK) clmoe__gemm_destroy(context, gemm);
@@ -154,9 +159,12 @@ int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice 
     return first_choice->variant->macro == CLMOE__MACRO_GPU || first->arithmetic == second->arithmetic;
 }
 
-int clmoe__gemm_gathers(const clmoe__gemm *gemm) { return is_cpu_macro(gemm) && !gemm->x_is_operand; }
+int clmoe__gemm_gathers(const clmoe__gemm *gemm) {
+    return (is_cpu_macro(gemm) || clmoe__gemm_is_clblast(gemm)) && !gemm->x_is_operand;
+}
 
-/* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, a scale, and a word for each scale of the weights. */
+/* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, the scale of 128, and a word for each scale of the
+ * weights. */
 static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
     const uint64_t run = INT8_RUN, subs = run / clmoe__format_find(matrix->format)->sub_k;
     const uint64_t padded = clmoe__round_up(matrix->in_features, clmoe__super_values(matrix->format));
@@ -165,6 +173,7 @@ static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
 
 uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows) {
     const uint64_t features = gemm->matrix->in_features;
+    if (clmoe__gemm_is_clblast(gemm)) return clmoe__clblast_operand_bytes(gemm, rows);
     if (!is_cpu_macro(gemm))
         return gemm->x_is_operand ? clmoe__mul(rows, features * clmoe__format_bytes(operand_format(gemm))) : 0;
     if (gemm->matrix->arithmetic == CLMOE_ARITHMETIC_INT8) return clmoe__mul(rows, int8_row_bytes(gemm->matrix));
@@ -260,6 +269,10 @@ static void launch_matrix(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_
 }
 
 void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
+    if (clmoe__gemm_is_clblast(gemm)) {
+        clmoe__clblast_launch(run, gemm, io);
+        return;
+    }
     if (!is_cpu_macro(gemm)) {
         (matrix_shape(gemm) != NULL ? launch_matrix : clmoe__gpu_launch)(run, gemm, io);
         return;

@@ -7,6 +7,10 @@
 #include "matrix.h"
 #include "select/gemm_variants.h"
 
+#define CLMOE__DIRECT_SLOTS 64 /* of cl/gpu_rows.clh */
+
+#define CLMOE__MAX_GROUPS 1024u /* that a layer's matrix may have */
+
 /* What y = epilogue(x . W^T) is wanted. */
 typedef struct clmoe__gemm_spec {
     const clmoe__matrix *matrix;        /* borrowed: outlives the GEMM */
@@ -38,7 +42,9 @@ typedef struct clmoe__gemm {
     int row_is_operand;        /* and that row of x is a packed row as it stands */
     uint32_t run_panels;       /* a work-group of the cpu macro-kernel does */
     uint32_t x_format, x_bytes, y_bytes; /* bytes of an element */
-    clmoe__kernel gather;      /* cpu macro-kernel with the caller's x only */
+    const char *stage;         /* clblast macro-kernel */
+    int has_epilogue;          /* clblast macro-kernel: multiply finishes its products; 0: they are finished */
+    clmoe__kernel gather;      /* cpu and clblast macro-kernels with the caller's x only */
     clmoe__kernel multiply;
     clmoe__kernel few; /* gpu macro-kernel: of groups with few rows */
 } clmoe__gemm;
@@ -48,11 +54,17 @@ typedef struct clmoe__gemm_io {
     uint32_t max_rows; /* bound on rows; without a plan: tokens */
     clmoe_buffer token_count;
     clmoe_buffer plan; /* absent: one group of all tokens, or what index says */
-    /* gpu macro-kernel without a plan: int32 [tokens, index_slots], tokens * index_slots <= 64. Slots that name an expert from
-     * first_expert on are its rows, others none; a slot is its row in x (with spec.slots: of its token) and in y. */
+    /* gpu macro-kernel without a plan: int32 [tokens, index_slots], at most CLMOE__DIRECT_SLOTS of them. Slots that name
+     * an expert from first_expert on are its rows, others none; a slot is its row in x (with spec.slots: of its token) and
+     * in y. */
     clmoe_buffer index;
     uint32_t index_slots, first_expert;
+    /* With index, or absent: int32 [tokens, index_slots], the slot where it has a row, else -1. With slot_row, or absent:
+     * int32 [classes], how many slots name each class, added to what is there or in its place. */
+    clmoe_buffer slot_row, load;
+    uint32_t classes, load_accumulate;
     const clmoe_plan_layout *layout;
+    const int32_t *offsets; /* clblast macro-kernel with a plan: [groups + 1] of it, on the host */
     clmoe_buffer x; /* the caller's rows, or with x_is_operand what the previous GEMM wrote */
     uint64_t x_stride;
     clmoe_buffer weight;
@@ -73,6 +85,11 @@ clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice 
  * (gemm_tune.c) */
 clmoe_status clmoe__gemm_tuned(clmoe_context *context, const clmoe__matrix *matrix, const clmoe__gemm_choice *shipped,
                                clmoe__gemm_choice *choice, char *from, size_t capacity, clmoe_error *error);
+/* The variant for this matrix, of which groups and sizes, format and arithmetic are given: one that does not keep the order of
+ * summation where it is preferred by name, or where variance is allowed and a row of tuning says that it was measured faster
+ * than the library's own; else as above. (gemm_choose.c) */
+clmoe_status clmoe__gemm_choose_for(clmoe_context *context, const clmoe__matrix *matrix, int allow_variance,
+                                    clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
 const char *clmoe__arithmetic_name(uint32_t arithmetic);
 /* UNSUPPORTED if weights kept in this format cannot be multiplied so. */
 clmoe_status clmoe__arithmetic_check(uint32_t format, uint32_t arithmetic, clmoe_error *error);
@@ -95,7 +112,12 @@ uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows);
 int clmoe__gemm_gathers(const clmoe__gemm *gemm);
 /* Whether one token's row, packed, must be in the operand buffer; what gather.clh needs to make it. */
 int clmoe__gemm_needs_row(const clmoe__gemm *gemm);
+void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options);
 void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
+/* What two GEMMs of one plan need in io.offsets: NULL, or the plan's offsets, copied to `room` of their groups + 1, for which
+ * the host waits. (gemm_clblast.c) */
+const int32_t *clmoe__gemm_offsets(clmoe__run *run, const clmoe__gemm *first, const clmoe__gemm *second,
+                                   const clmoe__gemm_io *io, int32_t *room);
 void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
 
 /* What launches of all macro-kernels share: how many tiles of rows there may be, and the arguments from the weights to the

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gemm.h"
+#include "tuning.h"
 
 static void note(char *refused, size_t capacity, const char *name, const char *why) {
     const size_t used = strlen(refused);
@@ -36,7 +36,9 @@ static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_varian
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, const char **why, char *text,
                                 size_t capacity, clmoe_error *error) {
     memset(choice, 0, sizeof *choice); /* a verdict is of a choice to the byte */
-    *why = clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
+    *why = clmoe__gemm_varies(variant) && format != CLMOE_F32
+               ? "multiplies weights in f32 only"
+               : clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
     if (*why != NULL) return CLMOE_OK;
     int passed = 0;
     TRY(clmoe__gemm_prove(context, choice, format, arithmetic, &passed, error));
@@ -52,7 +54,7 @@ static clmoe_status choose_among(clmoe_context *context, int preferred, uint32_t
         const clmoe__gemm_variant *variant = clmoe__gemm_variant_at(i);
         const char *why = NULL;
         char text[128];
-        if (clmoe__gemm_preferred(context, variant) != preferred) continue;
+        if (clmoe__gemm_varies(variant) || clmoe__gemm_preferred(context, variant) != preferred) continue;
         TRY(try_variant(context, variant, format, arithmetic, choice, &why, text, sizeof text, error));
         *found = why == NULL;
         if (why != NULL) note(refused, capacity, variant->name, why);
@@ -60,15 +62,45 @@ static clmoe_status choose_among(clmoe_context *context, int preferred, uint32_t
     return CLMOE_OK;
 }
 
-clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
-                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
+static clmoe_status choose(clmoe_context *context, uint32_t format, uint32_t arithmetic, clmoe__gemm_choice *choice,
+                           char *refused, size_t capacity, clmoe_error *error) {
     int found = 0;
-    refused[0] = '\0';
     for (int preferred = 1; preferred >= 0 && !found; preferred--)
         TRY(choose_among(context, preferred, format, arithmetic, choice, &found, refused, capacity, error));
     if (found) return CLMOE_OK;
     return clmoe__fail(error, CLMOE_NO_VARIANT, NULL, "no grouped GEMM for format %u, arithmetic %u: %s", format,
                        arithmetic, refused);
+}
+
+clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
+                                clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
+    refused[0] = '\0';
+    return choose(context, format, arithmetic, choice, refused, capacity, error);
+}
+
+static int was_faster(clmoe_context *context, const clmoe__gemm_variant *variant, const clmoe__matrix *matrix) {
+    clmoe__gemm_choice choice = {.variant = variant};
+    clmoe__tuning_row row;
+    if (!clmoe__tuning_find(context, &choice, matrix, &row)) return 0;
+    clmoe__tuning_apply(&row, &choice);
+    return choice.own_percent < 100;
+}
+
+clmoe_status clmoe__gemm_choose_for(clmoe_context *context, const clmoe__matrix *matrix, int allow_variance,
+                                    clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error) {
+    const clmoe__gemm_variant *variant;
+    refused[0] = '\0';
+    for (uint32_t i = 0; (variant = clmoe__gemm_variant_at(i)) != NULL; i++) {
+        const char *why = NULL;
+        char text[128];
+        if (!clmoe__gemm_varies(variant)) continue;
+        if (!clmoe__gemm_preferred(context, variant) && !(allow_variance && was_faster(context, variant, matrix)))
+            continue;
+        TRY(try_variant(context, variant, matrix->format, matrix->arithmetic, choice, &why, text, sizeof text, error));
+        if (why == NULL) return CLMOE_OK;
+        note(refused, capacity, variant->name, why);
+    }
+    return choose(context, matrix->format, matrix->arithmetic, choice, refused, capacity, error);
 }
 
 /* Whether hardware multiplies this format in this arithmetic here. */

@@ -26,6 +26,10 @@ static void launch(clmoe__run *run, clmoe__gemm *gemm, clmoe__kernel *kernel, co
     clmoe__run_buffer(run, &io->index, 4);
     clmoe__run_u32(run, io->index_slots);
     clmoe__run_u32(run, io->first_expert);
+    clmoe__run_buffer(run, &io->slot_row, 4);
+    clmoe__run_buffer(run, &io->load, 4);
+    clmoe__run_u32(run, io->classes);
+    clmoe__run_u32(run, io->load_accumulate);
     clmoe__run_u32(run, least);
     clmoe__run_u32(run, most);
     clmoe__run_launch(run, 2, global, local);

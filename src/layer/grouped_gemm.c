@@ -48,11 +48,12 @@ static clmoe_status check(const clmoe_context *context, const clmoe_grouped_gemm
     REQUIRE(desc->activate <= 1, error, "activate", "activate is %u, expected 0 or 1", desc->activate);
     REQUIRE(desc->slots <= 2048, error, "slots", "slots is %u, expected 0..2048", desc->slots);
     REQUIRE(desc->full_tiles <= 1, error, "full_tiles", "full_tiles is %u, expected 0 or 1", desc->full_tiles);
-    REQUIRE(clmoe__format_is_wide(desc->weight_format) || clmoe__format_is_kept_block(desc->weight_format), error,
-            "weight_format",
-            "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to "
-            "CLMOE_F8_B128",
-            desc->weight_format);
+    REQUIRE(
+        clmoe__format_is_wide(desc->weight_format) || clmoe__format_is_kept_block(desc->weight_format), error,
+        "weight_format",
+        "weight_format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to "
+        "CLMOE_F8_B128",
+        desc->weight_format);
     TRY(clmoe__format_check(desc->x_format, "x_format", error));
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
@@ -98,7 +99,8 @@ static void launch_warm(clmoe__run *run, void *stage) {
 static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     const clmoe_grouped_gemm_desc *desc = &made->desc;
     const clmoe__gemm_choice shipped = made->choice;
-    TRY(clmoe__gemm_tuned(made->context, &made->matrix, &shipped, &made->choice, made->row_from, sizeof made->row_from, error));
+    TRY(clmoe__gemm_tuned(made->context, &made->matrix, &shipped, &made->choice, made->row_from, sizeof made->row_from,
+                          error));
     clmoe__gemm_spec spec = {.matrix = &made->matrix,
                              .activation = desc->activate ? &made->desc.activation : NULL,
                              .choice = &made->choice,

@@ -1,5 +1,5 @@
-/* Matrices whose groups of integers lie in tensors of their own (clmoe_groups): how large they are, whether they are sound, and
- * how they become blocks. May call src/opencl and src/os. */
+/* Matrices whose groups of integers lie in tensors of their own (clmoe_groups): how large they are, whether they are
+ * sound, and how they become blocks. May call src/opencl and src/os. */
 #ifndef CLMOE_LAYER_GROUPS_H
 #define CLMOE_LAYER_GROUPS_H
 
@@ -26,8 +26,8 @@ typedef struct clmoe__regroup {
 clmoe_status clmoe__regroup_create(clmoe__packer *packer, const clmoe__matrix_part *part, uint32_t features,
                                    clmoe__regroup *regroup, clmoe_error *error);
 void clmoe__regroup_destroy(clmoe__regroup *regroup); /* zeroed but for packer: nothing */
-/* Enqueues what makes blocks of `outs` columns of y from `first` on, and waits where host memory is read in place. *at is where
- * they are then: row behind row, in a buffer that the next call uses again. */
+/* Enqueues what makes blocks of `outs` columns of y from `first` on, and waits where host memory is read in place. *at
+ * is where they are then: row behind row, in a buffer that the next call uses again. */
 clmoe_status clmoe__regroup_piece(clmoe__regroup *regroup, clmoe__run *run, uint32_t expert, uint64_t first,
                                   uint64_t outs, clmoe_buffer *at, clmoe_error *error);
 

@@ -30,6 +30,22 @@ static clmoe_status check_share(const clmoe_layer_desc *desc, const clmoe_weight
     return CLMOE_OK;
 }
 
+/* Who named a variant wants it; who did not must have said that results may vary. */
+static clmoe_status check_variance(const clmoe_layer_desc *desc, const clmoe_weights *weights, clmoe_error *error) {
+    const clmoe__gemm_choice *choices[] = {&weights->experts.up_choice, &weights->experts.down_choice,
+                                           &weights->shared.up_choice,  &weights->shared.down_choice,
+                                           &weights->latent_in_choice,  &weights->latent_out_choice};
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const clmoe__gemm_variant *variant = choices[i]->variant;
+        REQUIRE(variant == NULL || !clmoe__gemm_varies(variant) || desc->allow_variance ||
+                    clmoe__gemm_preferred(weights->context, variant),
+                error, "allow_variance",
+                "allow_variance is 0, but the weights were packed for %s, whose results depend on the batch",
+                variant->name);
+    }
+    return CLMOE_OK;
+}
+
 static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *weights, clmoe_error *error) {
     TRY(clmoe_routing_validate(&desc->routing, error));
     const uint32_t classes = clmoe_routing_classes(&desc->routing);
@@ -39,6 +55,7 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
             "zero_experts is %u, expected 0: the experts work in a latent space of %u", desc->routing.zero_experts,
             weights->latent_size);
     TRY(check_share(desc, weights, error));
+    TRY(check_variance(desc, weights, error));
     TRY(clmoe__activation_check(&desc->activation, "activation", error));
     REQUIRE((int)desc->activation.gated == weights->experts.gated, error, "activation.gated",
             "activation.gated is %u, but the experts' weights were packed with gated = %d", desc->activation.gated,
@@ -170,6 +187,7 @@ static void launch_warm(clmoe__run *run, void *stage) {
     clmoe__pass_count_launch(run, layer, &none, &none, 0, 0);
     if (clmoe__routes_at_once(layer, 0)) clmoe__route_launch(run, layer, &no_select, &no_dispatch, &none, &none);
     if (layer->weights->has_router) clmoe__gemm_launch(run, &layer->router, &nothing);
+    if (layer->router_items != 0) clmoe__router_select_launch(run, layer, &none, 0, &no_select);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_in, &nothing);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_out, &nothing);
     clmoe__gemm_launch(run, &layer->up, &nothing);
@@ -195,6 +213,7 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     layer->dispatch_desc.tile_rows = layer->up.choice.tile_rows;
     TRY(clmoe_dispatch_create(context, &layer->dispatch_desc, &layer->dispatch, error));
     TRY(clmoe__route_create(layer, error));
+    TRY(clmoe__direct_create(layer, error));
     if (layer->has_latent) TRY(create_latent_sum(layer, error));
     TRY(create_combine(layer, error));
     const clmoe__options options = {{0}, 0};
@@ -237,6 +256,8 @@ clmoe_status clmoe_layer_create(clmoe_context *context, clmoe_weights *weights, 
     return CLMOE_OK;
 }
 
+void clmoe__layer_retain(clmoe_layer *layer) { clmoe__counter_add(&layer->references, 1); }
+
 void clmoe_layer_destroy(clmoe_layer *layer) {
     if (layer == NULL || clmoe__counter_add(&layer->references, -1) != 0) return;
     clmoe_context *context = layer->context;
@@ -245,6 +266,7 @@ void clmoe_layer_destroy(clmoe_layer *layer) {
     clmoe__host_lane_destroy(layer);
     for (size_t i = 0; i < sizeof gemms / sizeof *gemms; i++) clmoe__gemm_destroy(context, gemms[i]);
     clmoe__kernel_destroy(context, &layer->route);
+    clmoe__kernel_destroy(context, &layer->router_select);
     clmoe__kernel_destroy(context, &layer->pass_count);
     clmoe_select_destroy(layer->select);
     clmoe_dispatch_destroy(layer->dispatch);

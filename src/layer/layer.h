@@ -28,6 +28,9 @@ struct clmoe_layer {
     clmoe_combine *combine;
     clmoe__kernel route;      /* route.cl; none with expert choice */
     int route_makes_row;      /* of one token, for up */
+    const char *not_direct;   /* NULL: few tokens need no dispatch; or why they do */
+    clmoe__kernel router_select; /* of those tokens; none without a router or where it does not fit */
+    uint32_t router_items;    /* work-items of its groups */
     clmoe__kernel pass_count; /* token_count.cl */
     clmoe__host_lane host;
     char *description;
@@ -70,6 +73,10 @@ uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t
 clmoe_status clmoe__forward_check(const clmoe_layer *layer, clmoe_io *io, clmoe_error *error);
 int clmoe__present(const clmoe_buffer *buffer);
 
+void clmoe__layer_retain(clmoe_layer *layer);
+
+/* (forward.c) Every launch of a forward, of an io that forward_check was content with. */
+void clmoe__forward_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io);
 /* (forward.c) Writes the valid tokens of the pass that starts at first_token to `pass`. */
 void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,
                               uint32_t first_token, uint32_t tokens);
@@ -80,6 +87,13 @@ clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error);
 int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens);
 void clmoe__route_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_select_io *select,
                          const clmoe_dispatch_io *dispatch, const clmoe_buffer *x, const clmoe_buffer *row);
+
+/* (direct.c) Passes of few tokens without a dispatch, where experts run in the gpu macro-kernel: which they are, and the
+ * router with select behind it, if router_items is not 0. */
+clmoe_status clmoe__direct_create(clmoe_layer *layer, clmoe_error *error);
+int clmoe__is_direct(const clmoe_layer *layer, uint32_t tokens);
+void clmoe__router_select_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *x, uint64_t x_stride,
+                                 const clmoe_select_io *io);
 
 /* (describe.c) */
 clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error);

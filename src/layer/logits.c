@@ -29,7 +29,8 @@ clmoe_status clmoe_logits_create(clmoe_context *context, const clmoe_logits_desc
     TRY(clmoe__take(&taken, sizeof taken, desc, "desc", error));
     REQUIRE(taken.hidden_size >= 1, error, "hidden_size", "hidden_size is 0");
     REQUIRE(taken.num_classes >= 1, error, "num_classes", "num_classes is 0");
-    TRY(clmoe__matrix_tensor_check(context, &taken.router, 1, taken.num_classes, taken.hidden_size, 1, "router", error));
+    TRY(clmoe__matrix_tensor_check(context, &taken.router, 1, taken.num_classes, taken.hidden_size, 1, "router",
+                                   error));
     clmoe_grouped_gemm_desc gemm;
     clmoe_grouped_gemm_desc_default(&gemm, sizeof gemm);
     gemm.in_features = taken.hidden_size;

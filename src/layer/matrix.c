@@ -7,7 +7,8 @@
 static uint64_t column_bytes(const clmoe__matrix *matrix) {
     const uint32_t kp = matrix->arithmetic == CLMOE_ARITHMETIC_BF16 ? 2 : 1;
     if (clmoe__format_is_block(matrix->format))
-        return clmoe__div_up(matrix->in_features, clmoe__super_values(matrix->format)) * clmoe__super_bytes(matrix->format);
+        return clmoe__div_up(matrix->in_features, clmoe__super_values(matrix->format)) *
+               clmoe__super_bytes(matrix->format);
     return clmoe__round_up(matrix->in_features, kp) * clmoe__format_bytes(matrix->format);
 }
 

@@ -30,8 +30,8 @@ typedef struct clmoe__matrix_part {
     int last_reader;              /* 1: nobody reads the tensor after this part, so it may be released */
 } clmoe__matrix_part;
 
-/* Sets the shape (fields down to lanes are given), and how many bytes the shards and, with has_bias, the bias take; none of them
- * has memory. any_size: also where they exceed what the device allows. */
+/* Sets the shape (fields down to lanes are given), and how many bytes the shards and, with has_bias, the bias take;
+ * none of them has memory. any_size: also where they exceed what the device allows. */
 clmoe_status clmoe__matrix_plan(const clmoe_context *context, clmoe__matrix *matrix, int has_bias, int any_size,
                                 clmoe_error *error);
 /* The same, and allocates them. */
@@ -50,21 +50,22 @@ typedef struct clmoe__matrix_names {
 uint32_t clmoe__matrix_parts(const clmoe__matrix *matrix, uint32_t gate_up, const clmoe_tensor *gate,
                              const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
                              const clmoe__matrix_names *names, clmoe__matrix_part parts[2]);
-/* Checks those tensors: shapes, sources, that what the arrangement leaves out is absent, that both halves have a bias or
- * none has. */
+/* Checks those tensors: shapes, sources, that what the arrangement leaves out is absent, that both halves have a bias
+ * or none has. */
 clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t groups, uint32_t in_features,
                                      uint32_t out_features, int gated, uint32_t gate_up, const clmoe_tensor *gate,
                                      const clmoe_tensor *up, const clmoe_tensor *gate_bias, const clmoe_tensor *up_bias,
                                      const clmoe__matrix_names *names, clmoe_error *error);
 
-/* UNSUPPORTED, naming the matrix, unless these tensors (gate may be absent) can be kept in `format`. (weights_plan.c) */
+/* UNSUPPORTED, naming the matrix, unless these tensors (gate may be absent) can be kept in `format`.
+ * (weights_plan.c) */
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error);
 
-/* UNSUPPORTED, naming the matrix, unless CLMOE_F8_B128 takes the scales of these tensors (gate may be absent), which are
- * CLMOE_F8_E4M3. Of the shape, the fields down to gated are read. (e4m3.c) */
-clmoe_status clmoe__e4m3_check(const clmoe__matrix *shape, uint32_t gate_up, const clmoe_tensor *gate, const clmoe_tensor *up,
-                               const char *name, clmoe_error *error);
+/* UNSUPPORTED, naming the matrix, unless CLMOE_F8_B128 takes the scales of these tensors (gate may be absent), which
+ * are CLMOE_F8_E4M3. Of the shape, the fields down to gated are read. (e4m3.c) */
+clmoe_status clmoe__e4m3_check(const clmoe__matrix *shape, uint32_t gate_up, const clmoe_tensor *gate,
+                               const clmoe_tensor *up, const char *name, clmoe_error *error);
 
 /* What packing a set of matrices needs: at most 64 MiB of staging, and whom to tell. (pack.c) */
 typedef struct clmoe__packer {

@@ -23,7 +23,8 @@ typedef struct clmoe__place {
     clmoe_buffer buffer;
 } clmoe__place;
 
-/* One expert's rows of a part as kernels read them: element (out, k) lies out * out_stride + k * k_stride elements behind `at`. */
+/* One expert's rows of a part as kernels read them: element (out, k) lies out * out_stride + k * k_stride elements
+ * behind `at`. */
 typedef struct clmoe__pack_source {
     clmoe__place at;
     uint32_t bits; /* of an element; 0: a block format */
@@ -50,8 +51,8 @@ int clmoe__is_on_host(const clmoe_tensor *tensor);
 /* Grows a block of the packer's to at least `bytes`. Nothing enqueued may use it any more. */
 clmoe_status clmoe__pack_staging(clmoe__packer *packer, clmoe__block *block, uint64_t bytes, clmoe_error *error);
 
-/* Launches touch_pages (cl/touch.clh) of this kernel on what the matrix will be packed into, where it is fresh memory of the
- * host's; to be called before anything is packed. (pack.c) */
+/* Launches touch_pages (cl/touch.clh) of this kernel on what the matrix will be packed into, where it is fresh memory
+ * of the host's; to be called before anything is packed. (pack.c) */
 void clmoe__touch_shards(clmoe__run *run, clmoe__kernel *kernel, const clmoe__matrix *matrix);
 
 /* Packs one part's matrix, or its bias as a matrix with one k, and tells the caller what may be freed. */

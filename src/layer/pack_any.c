@@ -3,6 +3,7 @@
 #include "pack.h"
 
 #define STAGING_USUAL (16u << 20)
+#define PIECE_LANES   32 /* of a wide panel; no other panel has more */
 #define K_RUN         64 /* of cl/pack_weights.cl */
 
 /* What does not change while a part is packed. */
@@ -25,9 +26,10 @@ static void launch_piece(any_job *job, uint32_t group, const clmoe_buffer *from,
     const clmoe__matrix_part *part = job->part;
     const uint32_t lanes = part->lane_count;
     for (uint32_t out = out_begin; out < out_end;) {
+        const uint32_t lane = out % lanes; /* not 0 in a wide panel only, which is alone */
         const uint64_t index = (uint64_t)group * job->panels + out / lanes;
         const uint64_t shard = index / job->panels_per_shard, place = index % job->panels_per_shard;
-        const uint64_t room = (job->panels_per_shard - place) * lanes;
+        const uint64_t room = (job->panels_per_shard - place) * lanes - lane;
         const uint32_t outs = (uint32_t)clmoe__min(clmoe__min(out_end - out, room), 65535ull * lanes);
         const size_t local_size = job->packer->context->device.is_cpu ? 1 : 16;
         const size_t local[2] = {local_size, 1};
@@ -45,8 +47,9 @@ static void launch_piece(any_job *job, uint32_t group, const clmoe_buffer *from,
         clmoe__run_u32(run, k_begin);
         clmoe__run_u32(run, k_end);
         clmoe__run_u32(run, job->features);
-        clmoe__run_u32(run, part->lane_begin);
-        clmoe__run_u32(run, lanes);
+        const uint32_t to_edge = lanes - lane; /* what is past the matrix's last column becomes 0 */
+        clmoe__run_u32(run, part->lane_begin + lane);
+        clmoe__run_u32(run, outs < to_edge && out + outs < job->outs ? outs : to_edge);
         clmoe__run_buffer(run, &job->scales.at.buffer, 1);
         clmoe__run_u32(run, part->row_begin + out * part->row_step);
         clmoe__run_u32(run, part->row_step);
@@ -108,7 +111,8 @@ static clmoe_status pack_expert(any_job *job, uint32_t group, const clmoe_tensor
     }
     uint32_t lines;
     if (tensor->layout == CLMOE_OUT_IN) {
-        TRY(slab_lines(job, source.out_stride, job->part->lane_count, source.bits, &lines, error));
+        const uint32_t step = (uint32_t)clmoe__min(job->part->lane_count, PIECE_LANES);
+        TRY(slab_lines(job, source.out_stride, step, source.bits, &lines, error));
         for (uint32_t out = 0; out < job->outs; out += lines)
             pack_host_piece(job, group, &source, out, (uint32_t)clmoe__min((uint64_t)out + lines, job->outs), 0,
                             job->features);

@@ -1,6 +1,6 @@
-/* Packing from and to block formats: pieces of whole panels of one part, on any device. Host memory is read where it lies where
- * the device can (host_view.h), else through the staging buffer. Rows without blocks are quantised first, and groups in tensors of
- * their own made blocks (regroup.c), to a buffer of blocks that is packed then. */
+/* Packing from and to block formats: pieces of whole panels of one part, on any device. Host memory is read where it
+ * lies where the device can (host_view.h), else through the staging buffer. Rows without blocks are quantised first,
+ * and groups in tensors of their own made blocks (regroup.c), to a buffer of blocks that is packed then. */
 #include "groups.h"
 #include "opencl/host_view.h"
 
@@ -132,8 +132,8 @@ static void settle(blocks_job *job, uint32_t done) {
         packer->released(packer->released_user, job->part->name, job->released);
 }
 
-/* How many panels a piece may have: of their rows, gaps included, PIECE_BYTES, and of work-groups of the quantiser 65535. Rows
- * that are k lie all over the expert's matrix, so that a piece of any size reaches over all of it. */
+/* How many panels a piece may have: of their rows, gaps included, PIECE_BYTES, and of work-groups of the quantiser
+ * 65535. Rows that are k lie all over the expert's matrix, so that a piece of any size reaches over all of it. */
 static uint64_t panels_that_fit(const blocks_job *job, const clmoe__pack_source *source) {
     const uint64_t limit = clmoe__min(PIECE_BYTES, job->packer->context->device.max_alloc_bytes);
     const uint64_t row = job->quantizes ? source->out_stride * (source->bits / 8) : job->row_bytes;

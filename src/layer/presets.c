@@ -100,7 +100,7 @@ static const rule rules[] = {
     {"flint",         SIGMOID, OVER_SUM},
     {"inkling",       SIGMOID, OVER_SUM}, /* always_experts are its shared experts */
     {"kolibri1",      SIGMOID, .bias_on = CLMOE_BIAS_ON_LOGIT},
-    {"deepseek_v4",   .score = CLMOE_SQRT_SOFTPLUS, OVER_SUM_EPS(1e-20f)}, /* hash layers: routes come from the caller */
+    {"deepseek_v4",   .score = CLMOE_SQRT_SOFTPLUS, OVER_SUM_EPS(1e-20f)}, /* hash layers: the caller routes */
 
     /* the largest logits, scored among themselves */
     {"gpt_oss",       SOFTMAX_OF_TOP_K},

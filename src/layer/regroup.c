@@ -1,5 +1,6 @@
-/* From codes, scales and zero points in tensors of their own to blocks, by cl/regroup.cl. Scales and zero points of an expert are
- * brought to the device whole; codes in slices, of k where columns are neighbours in memory, of rows where k are. */
+/* From codes, scales and zero points in tensors of their own to blocks, by cl/regroup.cl. Scales and zero points of an
+ * expert are brought to the device whole; codes in slices, of k where columns are neighbours in memory, of rows where k
+ * are. */
 #include "groups.h"
 #include "opencl/host_view.h"
 
@@ -71,8 +72,8 @@ static clmoe_status bring_fields(clmoe__regroup *r, clmoe__run *run, uint32_t ex
     return run->status;
 }
 
-/* The rectangle of one launch: rows of blocks [0, outs) are stored rows first + i * step, k [k_begin, k_end); its codes begin with
- * those of row_begin and k_begin. */
+/* The rectangle of one launch: rows of blocks [0, outs) are stored rows first + i * step, k [k_begin, k_end); its codes
+ * begin with those of row_begin and k_begin. */
 typedef struct slice {
     uint64_t first, outs;
     uint32_t step, row_begin, k_begin, k_end;

@@ -121,10 +121,24 @@ static void launch_warm(clmoe__run *run, void *stage) {
     clmoe__select_launch(run, stage, &nothing);
 }
 
-/* Bytes of local memory that a group of `items` takes (cl/select_team.clh), and dispatch beside it (cl/route.cl). */
+/* Bytes of local memory that a group of `items` takes (cl/select_team.clh). */
 static uint64_t local_bytes(const clmoe_select *select, uint32_t items, uint32_t team) {
     const uint64_t table = select->routing.n_group > 1 ? clmoe__max(select->classes, select->slots) : select->slots;
-    return items * 16 + items / team * table * 4 + clmoe__dispatch_local_bytes(select->classes);
+    return items * 16 + items / team * table * 4;
+}
+
+/* Whether a group of `items` fits, and `others` bytes beside it. */
+static int group_fits(const clmoe_select *select, uint32_t items, uint32_t team, uint64_t others) {
+    const clmoe__device *device = &select->context->device;
+    const uint64_t bytes = others + (team > 1 ? local_bytes(select, items, team) : 0);
+    return items <= device->max_work_group_size && items <= device->max_work_item_size0 && bytes < device->local_bytes;
+}
+
+uint32_t clmoe__select_items(const clmoe_select *select, uint32_t most, uint64_t others) {
+    uint32_t items = select->local;
+    if (!group_fits(select, items, select->team, others)) return 0;
+    while (select->local > 1 && 2 * items <= most && group_fits(select, 2 * items, select->team, others)) items *= 2;
+    return items;
 }
 
 /* A team is no wider than the token has classes. Where teams do not fit, a work-item does a token alone. */
@@ -135,7 +149,8 @@ static void pick_group(clmoe_select *select) {
     if (device->is_cpu) return;
     uint32_t team = TEAM_MAX;
     while (team > 4 && (team > select->local || team / 2 >= select->classes)) team /= 2;
-    if (team <= select->local && local_bytes(select, select->local, team) < device->local_bytes) select->team = team;
+    if (team <= select->local && group_fits(select, select->local, team, clmoe__dispatch_local_bytes(select->classes)))
+        select->team = team; /* dispatch: of cl/route.cl */
 }
 
 clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *routing, cl_mem select_bias,

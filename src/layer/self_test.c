@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gemm.h"
+#include "gemm_clblast.h"
 #include "opencl/private_run.h"
 
 #define TEST_N          45
@@ -53,6 +53,7 @@ static clmoe_status prepare(clmoe_context *context, const product *p, fixture *f
                                 .format = p->format,
                                 .arithmetic = p->arithmetic,
                                 .lanes = p->choice->lanes};
+    if (f->matrix.lanes == 0) f->matrix.lanes = clmoe__clblast_lanes(&f->matrix);
     TRY(clmoe__projection_create(&f->packer, &f->matrix, 0, &none, &p->source, &none, &none, &names, error));
     const clmoe__gemm_spec spec = {.matrix = &f->matrix,
                                    .choice = p->choice,

@@ -49,6 +49,9 @@ void clmoe__select_options(const clmoe_select *select, clmoe__options *options);
 void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options);
 /* Bytes of local memory that dispatch.clh takes on devices that are not CPUs. */
 uint64_t clmoe__dispatch_local_bytes(uint32_t classes);
+/* For a kernel whose work-groups choose for a token each: how many work-items a group has, 1 on CPUs, else at most `most`
+ * if that is more than select's own; 0 if that and `others` bytes do not fit in local memory. */
+uint32_t clmoe__select_items(const clmoe_select *select, uint32_t most, uint64_t others);
 void clmoe__select_tables(clmoe__run *run, const clmoe_select *select);
 void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
 

@@ -36,7 +36,8 @@ static clmoe_status check_strides(const clmoe_tensor *tensor, stored_rows stored
     return CLMOE_OK;
 }
 
-/* Elements that share bytes stay together: a row starts with the first of a block (of CLMOE_F4_E2M1: with an even one). */
+/* Elements that share bytes stay together: a row starts with the first of a block (of CLMOE_F4_E2M1: with an even
+ * one). */
 static clmoe_status check_blocks(const clmoe_tensor *tensor, uint64_t columns, const char *name, clmoe_error *error) {
     const uint32_t values = clmoe__format_values(tensor->format);
     const struct {
@@ -52,7 +53,8 @@ static clmoe_status check_blocks(const clmoe_tensor *tensor, uint64_t columns, c
 }
 
 static int count_sources(const clmoe_pieces *s) {
-    return (s->host != NULL) + (s->host_list != NULL) + (s->buffer.kind != CLMOE_BUFFER_NONE) + (s->buffer_list != NULL);
+    return (s->host != NULL) + (s->host_list != NULL) + (s->buffer.kind != CLMOE_BUFFER_NONE) +
+           (s->buffer_list != NULL);
 }
 
 /* Lists have no holes, buffers are large enough; `bytes` of one expert, `all` of all in one place. */
@@ -89,14 +91,16 @@ static clmoe_status check_scales(const clmoe_context *context, const clmoe_tenso
 }
 
 /* What is said of groups in tensors of their own, and of the tensor that holds their codes. */
-static clmoe_status check_group_fields(const clmoe_tensor *tensor, uint64_t rows, const char *name, clmoe_error *error) {
+static clmoe_status check_group_fields(const clmoe_tensor *tensor, uint64_t rows, const char *name,
+                                       clmoe_error *error) {
     const clmoe_groups *g = tensor->groups;
     const uint32_t values = clmoe__format_values(tensor->format);
     REQUIRE(tensor->format >= CLMOE_U4_G32 && tensor->format <= CLMOE_S8_G256, error, name,
             "%s.groups is given, but %s.format is %s, expected CLMOE_U4_G32 to CLMOE_S8_G256", name, name,
             clmoe__format_name(tensor->format));
-    REQUIRE(tensor->row_stride == 0 && tensor->expert_stride == 0 && tensor->layout == 0 && tensor->scales == NULL, error,
-            name, "%s.groups is given with a layout, a stride or scales of %s itself, expected none", name, name);
+    REQUIRE(tensor->row_stride == 0 && tensor->expert_stride == 0 && tensor->layout == 0 && tensor->scales == NULL,
+            error, name, "%s.groups is given with a layout, a stride or scales of %s itself, expected none", name,
+            name);
     REQUIRE(g->order <= CLMOE_CODES_ROWS, error, name, "%s.groups.order is %u, expected 0..2", name, g->order);
     REQUIRE(g->group_size % values == 0, error, name,
             "%s.groups.group_size is %u, expected a multiple of %u with format %s", name, g->group_size, values,
@@ -118,8 +122,8 @@ static clmoe_status check_group_fields(const clmoe_tensor *tensor, uint64_t rows
     return CLMOE_OK;
 }
 
-static clmoe_status check_groups(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts, uint64_t rows,
-                                 uint64_t columns, const char *name, clmoe_error *error) {
+static clmoe_status check_groups(const clmoe_context *context, const clmoe_tensor *tensor, uint32_t experts,
+                                 uint64_t rows, uint64_t columns, const char *name, clmoe_error *error) {
     const clmoe_groups *g = tensor->groups;
     TRY(check_group_fields(tensor, rows, name, error));
     TRY(check_blocks(tensor, columns, name, error));
@@ -132,8 +136,8 @@ static clmoe_status check_groups(const clmoe_context *context, const clmoe_tenso
     } all[] = {{&codes, tensor->format, sizes.codes}, {&g->scales, g->scale_format, sizes.scales},
                {&g->zeros, tensor->format, sizes.zeros}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        TRY(check_memory(context, all[i].pieces, all[i].format, experts, all[i].bytes, clmoe__mul(experts, all[i].bytes), name,
-                         error));
+        TRY(check_memory(context, all[i].pieces, all[i].format, experts, all[i].bytes,
+                         clmoe__mul(experts, all[i].bytes), name, error));
     return CLMOE_OK;
 }
 
@@ -141,13 +145,14 @@ static clmoe_status check_format(const clmoe_tensor *tensor, int is_matrix, cons
     const int is_wide = clmoe__format_is_wide(tensor->format);
     const int is_block = clmoe__format_is_block(tensor->format) && !clmoe__format_is_e4m3(tensor->format);
     const int is_narrow = tensor->format == CLMOE_F8_E4M3 || tensor->format == CLMOE_F4_E2M1;
-    REQUIRE(is_wide || (is_matrix && (is_narrow || is_block)), error, name, "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s",
-            name, tensor->format,
+    REQUIRE(is_wide || (is_matrix && (is_narrow || is_block)), error, name,
+            "%s.format is %u, expected CLMOE_F32, CLMOE_F16%s", name, tensor->format,
             is_matrix ? ", CLMOE_BF16, CLMOE_F8_E4M3, CLMOE_F4_E2M1 or a block format" : " or CLMOE_BF16");
     REQUIRE(tensor->layout <= CLMOE_IN_OUT, error, name, "%s.layout is %u, expected CLMOE_OUT_IN or CLMOE_IN_OUT", name,
             tensor->layout);
     REQUIRE(is_wide || tensor->layout == CLMOE_OUT_IN, error, name,
-            "%s.layout is CLMOE_IN_OUT, expected CLMOE_OUT_IN with format %s", name, clmoe__format_name(tensor->format));
+            "%s.layout is CLMOE_IN_OUT, expected CLMOE_OUT_IN with format %s", name,
+            clmoe__format_name(tensor->format));
     return CLMOE_OK;
 }
 

@@ -1,4 +1,4 @@
-/* The user's file of tuned rows: read when a context is created, written by clmoe_tuning_save. */
+/* The user's file of tuned rows: read when a context is created, written by clmoe__tuning_save. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

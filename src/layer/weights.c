@@ -4,7 +4,7 @@
 #include <clmoe/clmoe_stages.h>
 #include <stdlib.h>
 
-#define MAX_EXPERTS  1024u
+#define MAX_EXPERTS  CLMOE__MAX_GROUPS
 #define MAX_FEATURES (1u << 20)
 
 static const clmoe__matrix_names expert_names = {"experts.gate", "experts.gate_bias", "experts.up", "experts.up_bias"};
@@ -99,6 +99,8 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
             desc->format);
     REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);
+    REQUIRE(desc->allow_variance <= 1, error, "allow_variance", "allow_variance is %u, expected 0 or 1",
+            desc->allow_variance);
     TRY(check_latent(context, desc, error));
     TRY(check_ffn(context, &desc->experts, desc->latent_size != 0 ? desc->latent_size : h, "experts", &expert_names,
                   &expert_down_names, error));

@@ -2,6 +2,7 @@
  *
  * Files mix formats (q4_K up, q6_K down, q8_0 shared), so each matrix has its own. Where the caller asks for no format, blocks
  * stay what they are, and where experts.up has none, everything else is kept as experts.up is. */
+#include "gemm_clblast.h"
 #include "weights.h"
 
 static const clmoe_tensor absent;
@@ -47,6 +48,19 @@ static uint32_t usual_format(const planned *p, uint32_t experts_up) {
     return clmoe__kept_format(clmoe__format_is_block(source) || clmoe__format_is_block(experts_up) ? source : experts_up);
 }
 
+/* Blocks that are decoded become panels of a vector's width. */
+static clmoe_status choose(clmoe_weights *weights, const clmoe_weights_desc *desc, const planned *p, char *refused,
+                           size_t capacity, clmoe_error *error) {
+    const clmoe__matrix *matrix = p->matrix;
+    const int of_blocks = clmoe__format_is_block(p->up->format) ||
+                          (clmoe__tensor_present(p->gate) && clmoe__format_is_block(p->gate->format));
+    if (of_blocks && clmoe__format_is_wide(matrix->format))
+        return clmoe__gemm_choose(weights->context, matrix->format, matrix->arithmetic, p->choice, refused, capacity,
+                                  error);
+    return clmoe__gemm_choose_for(weights->context, matrix, (int)desc->allow_variance, p->choice, refused, capacity,
+                                  error);
+}
+
 static clmoe_status plan_matrix(clmoe_weights *weights, const clmoe_weights_desc *desc, const planned *p, char *refused,
                                 size_t capacity, clmoe_error *error) {
     clmoe__matrix *matrix = p->matrix;
@@ -58,9 +72,9 @@ static clmoe_status plan_matrix(clmoe_weights *weights, const clmoe_weights_desc
     if (fits != CLMOE_OK && p->is_routed) return fits;
     if (fits != CLMOE_OK) arithmetic = CLMOE_ARITHMETIC_F32;
     TRY(clmoe__arithmetic_choose(weights->context, matrix->format, &arithmetic, error));
-    TRY(clmoe__gemm_choose(weights->context, matrix->format, arithmetic, p->choice, refused, capacity, error));
     matrix->arithmetic = arithmetic;
-    matrix->lanes = p->choice->lanes;
+    TRY(choose(weights, desc, p, refused, capacity, error));
+    matrix->lanes = p->choice->lanes != 0 ? p->choice->lanes : clmoe__clblast_lanes(matrix);
     return CLMOE_OK;
 }
 

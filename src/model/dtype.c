@@ -1,5 +1,5 @@
-/* How .safetensors files store elements (ggml_types.c has those of GGUF). A new kind is a new row. Calls nothing but the
- * C library. */
+/* How .safetensors files store elements (ggml_types.c has those of GGUF). A new kind is a new row. Calls nothing but
+ * the C library. */
 #include <stdio.h>
 #include <string.h>
 

@@ -123,7 +123,7 @@ struct clmoe__family {
     clmoe__layers_rule rule;
     clmoe__setting settings[12];
 
-    const char *prefixes[5]; /* the first with a router counts; none: CLMOE__PREFIXES */
+    const char *prefixes[5]; /* the first with a router counts; none: clmoe__prefixes */
     const char *router, *router_bias, *select_bias, *output_bias, *shared_gate, *latent_in, *latent_out;
     const clmoe__form *forms[CLMOE__FORMS], *shared[CLMOE__FORMS]; /* the first that is there counts */
 };

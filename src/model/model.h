@@ -12,8 +12,8 @@
  *   config.c       a row and a config.json, or the metadata of a GGUF file -> the sizes and rule of every layer, with
  *                  config_layers.c (which layers are MoE) and config_rule.c (what a configuration sets in the rule)
  *   model_layer.c  those and the checkpoint -> weights of one layer, with model_matrix.c (the experts' matrices),
- *                  model_groups.c and model_scheme.c (those of GPTQ, AWQ and compressed-tensors) and model_tensor.c (one
- *                  tensor, found and checked)
+ *                  model_groups.c and model_scheme.c (those of GPTQ, AWQ and compressed-tensors) and model_tensor.c
+ *                  (one tensor, found and checked)
  *   model.c        the public functions; rule_text.c: a rule in words
  */
 #ifndef CLMOE_MODEL_MODEL_H

@@ -1,14 +1,15 @@
-/* Matrices of experts in groups of integers, as GPTQ, AWQ and compressed-tensors (pack-quantized) checkpoints have them: beside
- * each other under a module's name, codes, scales and zero points. Calls model_scheme.c and
+/* Matrices of experts in groups of integers, as GPTQ, AWQ and compressed-tensors (pack-quantized) checkpoints have
+ * them: beside each other under a module's name, codes, scales and zero points. Calls model_scheme.c and
  * the checkpoint.
  *
  *                        codes                             scales                zero points
  *   gptq                 qweight [K / w, N] I32            scales [G, N]         qzeros [G, N / w] I32
  *   awq                  qweight [K, N / w] I32            scales [G, N]         qzeros [G, N / w] I32
- *   compressed-tensors   weight_packed [N, K / w] I32      weight_scale [N, G]   weight_zero_point [ceil(N / w), G] I32, or none
+ *   compressed-tensors   weight_packed [N, K / w] I32      weight_scale [N, G]   weight_zero_point [ceil(N / w), G]
+ *                        I32, or none
  *
- * N is out, K in, w the codes in a word, G the groups of a row. Where a module has a plain weight instead, it was left out of
- * quantising, whichever way the configuration says so. */
+ * N is out, K in, w the codes in a word, G the groups of a row. Where a module has a plain weight instead, it was left
+ * out of quantising, whichever way the configuration says so. */
 #include <stdio.h>
 #include <string.h>
 

@@ -127,8 +127,8 @@ static int form_fits(const clmoe__builder *b, const expert_set *set, const clmoe
     return u != NULL && d != NULL && clmoe__tensor_fits(u, &up_shape) && clmoe__tensor_fits(d, &down_shape);
 }
 
-/* The first form that fits, else the first that is there, also in groups of integers, else the first: its errors are the most
- * telling. */
+/* The first form that fits, else the first that is there, also in groups of integers, else the first: its errors are
+ * the most telling. */
 static const clmoe__form *choose_form(const clmoe__builder *b, const expert_set *set) {
     for (size_t i = 0; i < CLMOE__FORMS && set->forms[i] != NULL; i++)
         if (form_fits(b, set, set->forms[i])) return set->forms[i];
@@ -183,7 +183,8 @@ static clmoe_status add_scales(clmoe__builder *b, const expert_set *set, const c
     if (form->gate_scale == NULL || (ffn->gate_scale.host == NULL) == (ffn->up_scale.host == NULL)) return CLMOE_OK;
     char name[CLMOE__NAME_ROOM];
     tensor_name(b, ffn->gate_scale.host == NULL ? form->gate_scale : form->up_scale, "", 0, name);
-    return clmoe__fail(b->error, CLMOE_INVALID_FILE, name, "%s: tensor %.150s is missing beside the other's of gate and up",
+    return clmoe__fail(b->error, CLMOE_INVALID_FILE, name,
+                       "%s: tensor %.150s is missing beside the other's of gate and up",
                        clmoe__path_end(clmoe__checkpoint_path(b->model->checkpoint)), name);
 }
 

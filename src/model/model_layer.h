@@ -16,7 +16,8 @@ void clmoe__tensor_name(char name[CLMOE__NAME_ROOM], const char *prefix, const c
 
 /* What a tensor must be. */
 typedef struct clmoe__expected {
-    uint64_t formats; /* bits CLMOE__BIT(clmoe_format); 0: U8; CLMOE__WORDS: I32; CLMOE__LONGS: I64; all: whatever it is */
+    uint64_t formats; /* bits CLMOE__BIT(clmoe_format); 0: U8; CLMOE__WORDS: I32; CLMOE__LONGS: I64; all: whatever it
+                       * is */
     uint32_t rank;
     uint64_t shape[4];
     int vector; /* rank 1, or any number of leading ones before it */
@@ -46,7 +47,8 @@ typedef struct clmoe__source {
 
 #define CLMOE__SOURCES 24
 
-/* A matrix in groups of integers. is_symmetric: it has no zero points, or all in the middle, as far as they were read. */
+/* A matrix in groups of integers. is_symmetric: it has no zero points, or all in the middle, as far as they were
+ * read. */
 typedef struct clmoe__group_files {
     clmoe_groups groups;
     int is_symmetric;
@@ -121,8 +123,8 @@ const void **clmoe__new_list(clmoe__builder *b);
 /* Is the matrix of this name there in groups of integers? The next two are for those that are. (model_groups.c) */
 int clmoe__groups_there(const clmoe__builder *b, const clmoe__form *form, const char *pattern);
 clmoe_status clmoe__build_groups(clmoe__builder *b, const clmoe__matrix_files *m);
-/* Matrices that share panels, `other` may be NULL: they lose their zero points if none needs them. What is not in groups stays
- * what it is. */
+/* Matrices that share panels, `other` may be NULL: they lose their zero points if none needs them. What is not in
+ * groups stays what it is. */
 void clmoe__settle_groups(clmoe__builder *b, clmoe_tensor *one, clmoe_tensor *other);
 void clmoe__groups_name(uint32_t format, char name[16]);
 

@@ -1,5 +1,5 @@
-/* The matrices of experts: one tensor each or all in one, in fp8 with scales or in mxfp4; groups of integers are model_groups.c's.
- * Calls checkpoint and json. */
+/* The matrices of experts: one tensor each or all in one, in fp8 with scales or in mxfp4; groups of integers are
+ * model_groups.c's. Calls checkpoint and json. */
 #include <stdio.h>
 
 #include "json.h"

@@ -25,7 +25,8 @@ clmoe_status clmoe__buffer_check(const clmoe_context *context, const clmoe_buffe
                                  size_t element_size, int required, const char *name, clmoe_error *error) {
     uint64_t size = 0;
     if (buffer->kind == CLMOE_BUFFER_NONE) {
-        REQUIRE(!required, error, name, "%s is absent, expected a buffer of %llu bytes", name, (unsigned long long)bytes);
+        REQUIRE(!required, error, name, "%s is absent, expected a buffer of %llu bytes", name,
+                (unsigned long long)bytes);
         return CLMOE_OK;
     }
     REQUIRE(buffer->kind == CLMOE_BUFFER_CL_MEM, error, name, "%s.kind is %u, expected %d (CLMOE_BUFFER_CL_MEM)", name,

@@ -12,7 +12,8 @@ _Static_assert(sizeof(void *) == sizeof(void (*)(void)), "entry points are store
 typedef void *(*symbol_function)(void *user, const char *name);
 
 /* Every entry of the table from one symbol function. Function pointers are copied as bytes: C has no cast for them. */
-static clmoe_status fill(clmoe__cl *cl, symbol_function get_symbol, void *user, const char *origin, clmoe_error *error) {
+static clmoe_status fill(clmoe__cl *cl, symbol_function get_symbol, void *user, const char *origin,
+                         clmoe_error *error) {
     void *symbol = NULL;
 #define FILL(name)                                                                                                  \
     symbol = get_symbol(user, #name);                                                                               \

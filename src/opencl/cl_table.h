@@ -11,6 +11,7 @@
     X(clGetPlatformInfo)         \
     X(clGetDeviceIDs)            \
     X(clGetDeviceInfo)           \
+    X(clGetExtensionFunctionAddressForPlatform) \
     X(clRetainDevice)            \
     X(clReleaseDevice)           \
     X(clCreateContext)           \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "clblast.h"
 #include "pool.h"
 #include "private_run.h"
 #include "program.h"
@@ -132,6 +133,7 @@ static clmoe_status open_context(clmoe_context *context, const clmoe_context_des
     if (context->mutex == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a context");
     TRY(take_texts(context, desc, error));
     TRY(clmoe__cl_load(&context->cl, desc, error));
+    TRY(clmoe__clblast_open(context, desc, error));
     TRY(open_device(context, desc, error));
     TRY(open_opencl(context, desc, error));
     TRY(clmoe__cache_open(context, desc, error));
@@ -148,6 +150,7 @@ static void close_context(clmoe_context *context) {
     clmoe__cache_close(context);
     clmoe__tuning_part.close(context);
     if (context->pool != NULL) clmoe__pool_destroy(context);
+    clmoe__clblast_close(context);
     if (context->opencl != NULL) (void)context->cl.clReleaseContext(context->opencl);
     if (context->device.id != NULL) (void)context->cl.clReleaseDevice(context->device.id);
     if (context->mutex != NULL) clmoe__mutex_destroy(context->mutex);

@@ -12,6 +12,7 @@ struct clmoe__pool;
 struct clmoe__cache;
 struct clmoe__private_queue;
 struct clmoe__tuning;
+struct clmoe__clblast;
 
 struct clmoe_context {
     clmoe__counter references;
@@ -29,6 +30,7 @@ struct clmoe_context {
     void (*free_verdicts)(void *verdicts);
     /* Set with verdicts, may be NULL: writes its lines of clmoe_context_describe as snprintf does, and returns the length. */
     size_t (*describe_verdicts)(const clmoe_context *context, char *text, size_t capacity);
+    struct clmoe__clblast *clblast; /* a library that may not be there (clblast.h) */
     struct clmoe__tuning *tuning; /* src/layer's: rows of numbers in place of shipped ones */
     char *kernel_dir; /* NULL: embedded kernels */
     char *disable;    /* "a,b": CLMOE_DISABLE and the description's, joined; never NULL */

@@ -87,8 +87,8 @@ static cl_int read_texts(const clmoe__cl *cl, cl_platform_id platform, clmoe__de
 }
 
 /* Whether kernels run on this process's own CPU. A simulator claims to be every type of device at once (oclgrind), and
- * POCL can show the CPU of another machine, calling it remote. Mesa's llvmpipe is no CPU either as far as kernels are concerned:
- * they get there through SPIR-V, and the translator dies of inline assembly. */
+ * POCL can show the CPU of another machine, calling it remote. Mesa's llvmpipe is no CPU either as far as kernels are
+ * concerned: they get there through SPIR-V, and the translator dies of inline assembly. */
 static int runs_here(const clmoe__device *d, cl_device_type type) {
     const cl_device_type others = CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM;
     if ((type & CL_DEVICE_TYPE_CPU) == 0 || (type & others) != 0 || !d->host_unified) return 0;

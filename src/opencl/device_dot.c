@@ -1,5 +1,5 @@
-/* Integer dot products: NVIDIA says its compute capability, others which forms of the extension's are accelerated. What a
- * device says only decides which kernels are tried. Calls clGetDeviceInfo through the table. */
+/* Integer dot products: NVIDIA says its compute capability, others which forms of the extension's are accelerated. What
+ * a device says only decides which kernels are tried. Calls clGetDeviceInfo through the table. */
 #include "device_dot.h"
 
 #include "info.h"

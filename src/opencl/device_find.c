@@ -98,7 +98,8 @@ static clmoe_status list_devices(const clmoe__cl *cl, device_list *list, clmoe_e
     if (code == PLATFORM_NOT_FOUND || (code == CL_SUCCESS && count == 0)) return CLMOE_OK;
     if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetPlatformIDs");
     cl_platform_id *platforms = calloc(count, sizeof *platforms);
-    if (platforms == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for %u platforms", count);
+    if (platforms == NULL)
+        return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for %u platforms", count);
     code = cl->clGetPlatformIDs(count, platforms, NULL);
     if (code != CL_SUCCESS) {
         free(platforms);

@@ -6,7 +6,7 @@
 
 /* One file of cl/. A 0 byte follows the text and is not counted. */
 typedef struct clmoe__embedded {
-    const char *name; /* relative to cl/, for example "micro/fma.clh" */
+    const char *name; /* relative to cl/, for example "micro/f32.clh" */
     const unsigned char *bytes;
     size_t size;
 } clmoe__embedded;

@@ -1,5 +1,5 @@
-/* Kernel programs: builds sources with options and keeps the result in the context. Calls clCreateProgramWithSource,
- * clBuildProgram and what goes with them, through the table.
+/* Kernel programs: keeps those that were made (program_make.h) in the context, and finds their kernels. Calls
+ * clCreateKernel and what goes with it, through the table.
  *
  * The context's mutex guards the list and the reference counts; each program's own mutex is held while it is built, so
  * that two requests for one program build it once, while other programs and running forwards go on. */
@@ -11,9 +11,7 @@
 #include <string.h>
 
 #include "binary.h"
-#include "cache.h"
-#include "ptx.h"
-#include "source.h"
+#include "program_make.h"
 
 #define UNUSED_MAX 32 /* built programs that are kept although no kernel refers to them */
 
@@ -132,108 +130,16 @@ static void release(clmoe_context *context, clmoe__program *program) {
     }
 }
 
-static void add_build_log(clmoe_context *context, cl_program opencl, clmoe_error *error) {
-    const clmoe__cl *cl = &context->cl;
-    size_t size = 0;
-    if (error == NULL) return;
-    if (cl->clGetProgramBuildInfo(opencl, context->device.id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS) return;
-    char *log = calloc(size + 1, 1);
-    if (log == NULL) return;
-    if (cl->clGetProgramBuildInfo(opencl, context->device.id, CL_PROGRAM_BUILD_LOG, size, log, NULL) == CL_SUCCESS) {
-        clmoe__error_log(error, log);
-    }
-    free(log);
-}
-
-#define COMPILER_OPTIONS "-cl-std=CL1.2 "
-
-/* What the compiler is given beside the source. */
-static void full_options(const clmoe__program *program, char *text, size_t capacity) {
-    (void)snprintf(text, capacity, COMPILER_OPTIONS "%s", program->options);
-}
-
-/* Builds the source for the context's device. */
-static clmoe_status compile(clmoe_context *context, const clmoe__program *program, const char *text, size_t length,
-                            const char *options, cl_program *built, clmoe_error *error) {
-    const clmoe__cl *cl = &context->cl;
-    cl_int code = CL_SUCCESS;
-    cl_program opencl = cl->clCreateProgramWithSource(context->opencl, 1, &text, &length, &code);
-    if (opencl == NULL) return clmoe__fail_cl(error, code, "clCreateProgramWithSource");
-    code = cl->clBuildProgram(opencl, 1, &context->device.id, options, NULL, NULL);
-    if (code != CL_SUCCESS) {
-        char call[320];
-        (void)snprintf(call, sizeof call, "clBuildProgram of cl/%s with \"%.200s\"", program->file, options);
-        const clmoe_status status = clmoe__fail_cl(error, code, call);
-        add_build_log(context, opencl, error);
-        (void)cl->clReleaseProgram(opencl);
-        return status;
-    }
-    char target[32];
-    if (clmoe__ptx_target(options, target, sizeof target)) {
-        const clmoe_status status = clmoe__ptx_retarget(context, target, options, &opencl, error);
-        if (status != CLMOE_OK) {
-            (void)cl->clReleaseProgram(opencl);
-            return status;
-        }
-    }
-    *built = opencl;
-    return CLMOE_OK;
-}
-
-/* The program from the cache; NULL: it is not there, or of no use. */
-static cl_program load(clmoe_context *context, const clmoe__program *program, const char *options, const char *kernel) {
-    size_t bytes = 0;
-    unsigned char *binary = clmoe__cache_get(context, CLMOE__ENTRY_PROGRAM, &program->key, &bytes);
-    if (binary == NULL) return NULL;
-    cl_program opencl = clmoe__binary_load(context, binary, bytes, options, kernel);
-    free(binary);
-    if (opencl == NULL) clmoe__cache_reject(context, "is refused by the driver");
-    return opencl;
-}
-
-static void make_key(const clmoe_context *context, const char *text, const char *options, clmoe__key *key) {
-    clmoe__sha256 hash;
-    clmoe__key_begin(context, CLMOE__ENTRY_PROGRAM, &hash);
-    clmoe__key_text(&hash, options);
-    clmoe__key_text(&hash, text);
-    clmoe__key_end(&hash, key);
-}
-
-/* From the cache, else from the source. `kernel` is the one that is wanted. */
-static clmoe_status make(clmoe_context *context, clmoe__program *program, const char *text, size_t length,
-                         const char *kernel, cl_program *made, int *is_unsaved, clmoe_error *error) {
-    char options[sizeof(((clmoe__options *)0)->text) + sizeof COMPILER_OPTIONS];
-    const int writes = clmoe__cache_writes(context, CLMOE__ENTRY_PROGRAM);
-    full_options(program, options, sizeof options);
-    *made = NULL;
-    if (writes || clmoe__cache_reads(context)) {
-        make_key(context, text, options, &program->key);
-        *made = load(context, program, options, kernel);
-    }
-    if (*made != NULL) {
-        clmoe__log(context, "loaded cl/%s %s", program->file, program->options);
-        return CLMOE_OK;
-    }
-    TRY(compile(context, program, text, length, options, made, error));
-    *is_unsaved = writes;
-    clmoe__log(context, "built cl/%s %s", program->file, program->options);
-    return CLMOE_OK;
-}
-
-/* With the program's mutex locked. */
-static clmoe_status build_once(clmoe_context *context, clmoe__program *program, const char *kernel, clmoe_error *error) {
+/* With the program's mutex locked. `kernel` is the one that is wanted. */
+static clmoe_status build_once(clmoe_context *context, clmoe__program *program, const char *kernel,
+                               clmoe_error *error) {
     if (program->opencl != NULL) return CLMOE_OK;
-    char *text = NULL;
-    size_t length = 0;
-    cl_program made = NULL;
-    int is_unsaved = 0;
-    TRY(clmoe__source_read(context, program->file, &text, &length, error));
-    const clmoe_status status = make(context, program, text, length, kernel, &made, &is_unsaved, error);
-    free(text);
-    if (status != CLMOE_OK) return status;
+    clmoe__made made;
+    TRY(clmoe__program_make(context, program->file, program->options, kernel, &made, error));
     clmoe__mutex_lock(context->mutex); /* others look at it */
-    program->opencl = made;
-    program->is_unsaved = is_unsaved;
+    program->opencl = made.opencl;
+    program->key = made.key;
+    program->is_unsaved = made.is_unsaved;
     clmoe__mutex_unlock(context->mutex);
     return CLMOE_OK;
 }
@@ -250,7 +156,8 @@ static clmoe_status check_kernel(clmoe_context *context, const clmoe__program *p
     }
     if (kernel == NULL) return clmoe__fail_cl(error, code, "clCreateKernel");
     cl_ulong local = 0;
-    code = cl->clGetKernelWorkGroupInfo(kernel, context->device.id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+    code =
+        cl->clGetKernelWorkGroupInfo(kernel, context->device.id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     (void)cl->clReleaseKernel(kernel);
     if (code != CL_SUCCESS) return clmoe__fail_cl(error, code, "clGetKernelWorkGroupInfo");
     if (local > context->device.local_bytes) {

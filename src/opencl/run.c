@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "os/size.h"
+#include "recording.h"
 #include "workspace.h"
 
 #define GROUPS_MAX 65535 /* a dimension: POCL compiles again beyond, some drivers refuse */
@@ -212,7 +213,8 @@ static clmoe_status check_launch(const clmoe__run *run, cl_uint dimensions, cons
 }
 
 /* Room for one more launch, its name and sizes. */
-static clmoe__launch *add_launch(clmoe__run *run, cl_uint dimensions, const size_t *global, const size_t *local) {
+static clmoe__launch *add_launch(clmoe__run *run, const char *stage, const char *name, cl_uint dimensions,
+                                 const size_t *global, const size_t *local) {
     clmoe_workspace *w = run->workspace;
     if (w->launch_count == w->launch_capacity) {
         const size_t capacity = w->launch_capacity == 0 ? 64 : 2 * w->launch_capacity;
@@ -225,14 +227,24 @@ static clmoe__launch *add_launch(clmoe__run *run, cl_uint dimensions, const size
         w->launch_capacity = capacity;
     }
     clmoe__launch *launch = &w->launches[w->launch_count];
-    launch->stage = run->stage != NULL ? run->stage : run->kernel->stage;
-    launch->kernel = run->kernel->name;
+    launch->stage = run->stage != NULL ? run->stage : stage;
+    launch->kernel = name;
     launch->event = NULL;
     for (cl_uint i = 0; i < 3; i++) {
         launch->global[i] = i < dimensions ? global[i] : 1;
         launch->local[i] = i < dimensions ? local[i] : 1;
     }
     return launch;
+}
+
+/* A launch is enqueued; `event` is its own, retained where launches are kept. */
+static void keep_launch(clmoe__run *run, clmoe__launch *launch, cl_event event) {
+    clmoe_workspace *w = run->workspace;
+    w->launch_count++;
+    if (!w->profiling) return;
+    const cl_int retained = run->context->cl.clRetainEvent(event);
+    stick_cl(run, retained, "clRetainEvent");
+    if (retained == CL_SUCCESS) launch->event = event;
 }
 
 static void enqueue_kernel(clmoe__run *run, cl_uint dimensions, const size_t *global, const size_t *local) {
@@ -242,7 +254,7 @@ static void enqueue_kernel(clmoe__run *run, cl_uint dimensions, const size_t *gl
     cl_uint count = 0;
     const cl_event *list = NULL;
     cl_event event = NULL;
-    clmoe__launch *launch = add_launch(run, dimensions, global, local);
+    clmoe__launch *launch = add_launch(run, run->kernel->stage, run->kernel->name, dimensions, global, local);
     next_waits(run, &count, &list);
     if (run->status != CLMOE_OK) return;
     const cl_int code = cl->clEnqueueNDRangeKernel(w->queue, run->cl_kernel, dimensions, NULL, global, local, count, list,
@@ -253,12 +265,8 @@ static void enqueue_kernel(clmoe__run *run, cl_uint dimensions, const size_t *gl
         stick_cl(run, code, call);
         return;
     }
-    w->launch_count++;
     enqueued(run, event);
-    if (!w->profiling) return;
-    const cl_int retained = cl->clRetainEvent(event);
-    stick_cl(run, retained, "clRetainEvent");
-    if (retained == CL_SUCCESS) launch->event = event;
+    keep_launch(run, launch, event);
 }
 
 void clmoe__run_launch(clmoe__run *run, cl_uint dimensions, const size_t *global, const size_t *local) {
@@ -272,9 +280,37 @@ void clmoe__run_launch(clmoe__run *run, cl_uint dimensions, const size_t *global
     if (!empty || run->warm) {
         const size_t *sizes = empty ? local : global; /* warm: one group */
         stick(run, check_launch(run, dimensions, sizes, local));
-        if (run->status == CLMOE_OK) enqueue_kernel(run, dimensions, sizes, local);
+        if (run->status == CLMOE_OK) {
+            (run->recording != NULL ? clmoe__recording_launch : enqueue_kernel)(run, dimensions, sizes, local);
+        }
     }
     run->cl_kernel = NULL; /* each launch sets all its arguments */
+}
+
+/* Fails the run if it records: a replay repeats launches, nothing else. */
+static void refuse_recording(clmoe__run *run, const char *what) {
+    if (run->recording == NULL || run->status != CLMOE_OK) return;
+    stick(run, clmoe__fail(run->error, CLMOE_UNSUPPORTED, "layer", "%s cannot be recorded", what));
+}
+
+void clmoe__run_command(clmoe__run *run, const char *call, clmoe__run_enqueue *enqueue, void *user) {
+    cl_uint count = 0;
+    const cl_event *list = NULL;
+    cl_event event = NULL;
+    refuse_recording(run, call);
+    if (run->status != CLMOE_OK) return;
+    next_waits(run, &count, &list);
+    if (run->status != CLMOE_OK) return;
+    const cl_int code = enqueue(user, run->workspace->queue, count, list, &event);
+    stick_cl(run, code, call);
+    if (code == CL_SUCCESS) enqueued(run, event);
+}
+
+void clmoe__run_note(clmoe__run *run, const char *stage, const char *name, const size_t *sizes, cl_event event) {
+    const size_t local[2] = {1, 1};
+    if (run->status != CLMOE_OK) return;
+    clmoe__launch *launch = add_launch(run, stage, name, 2, sizes, local);
+    if (launch != NULL) keep_launch(run, launch, event);
 }
 
 /* A transfer that is complete when it returns, after everything enqueued before. */
@@ -284,6 +320,7 @@ static void transfer(clmoe__run *run, const clmoe_buffer *buffer, void *to, cons
     cl_uint count = 0;
     const cl_event *list = NULL;
     cl_event event = NULL;
+    refuse_recording(run, "a transfer between host and device");
     if (run->status != CLMOE_OK || bytes == 0) return;
     next_waits(run, &count, &list);
     if (run->status != CLMOE_OK) return;
@@ -298,6 +335,7 @@ static void transfer(clmoe__run *run, const clmoe_buffer *buffer, void *to, cons
 }
 
 void clmoe__run_wait(clmoe__run *run) {
+    refuse_recording(run, "a wait of the host");
     if (run->status == CLMOE_OK) stick_cl(run, run->context->cl.clFinish(run->workspace->queue), "clFinish");
 }
 

@@ -27,6 +27,7 @@ typedef struct clmoe__run {
     cl_kernel cl_kernel;
     cl_uint arg;
     const char *stage; /* overrides the kernel's stage name while not NULL, for example "shared" */
+    struct clmoe__recording *recording; /* where launches go in place of the queue; NULL: to the queue (recording.h) */
 } clmoe__run;
 
 /* workspace NULL: the context's own for this queue. Checks that the queue belongs to the context and workspace, and
@@ -49,7 +50,13 @@ void clmoe__run_f32(clmoe__run *run, float value);
 /* Enqueues it. A global size of 0 is skipped unless run->warm, then it is one work-group. Global sizes are multiples of
  * the local ones and at most 65535 groups a dimension. */
 void clmoe__run_launch(clmoe__run *run, cl_uint dimensions, const size_t *global, const size_t *local);
-/* Other commands in the same order. */
+/* Other commands in the same order; a recording refuses them. `enqueue` puts one into the queue, behind these events,
+ * and returns OpenCL's code; `call` is what an error calls it. */
+typedef cl_int clmoe__run_enqueue(void *user, cl_command_queue queue, cl_uint n_wait, const cl_event *wait,
+                                  cl_event *event);
+void clmoe__run_command(clmoe__run *run, const char *call, clmoe__run_enqueue *enqueue, void *user);
+/* Counts the command just enqueued among the run's launches: two sizes, and its event. Names are static. */
+void clmoe__run_note(clmoe__run *run, const char *stage, const char *name, const size_t *sizes, cl_event event);
 void clmoe__run_write(clmoe__run *run, const clmoe_buffer *to, const void *from, uint64_t bytes); /* blocking */
 void clmoe__run_read(clmoe__run *run, void *to, const clmoe_buffer *from, uint64_t bytes);        /* blocking */
 void clmoe__run_wait(clmoe__run *run); /* until everything enqueued on the queue is complete */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "run.h"
+#include "recording.h"
 #include "workspace.h"
 
 void clmoe__run_kernel(clmoe__run *run, clmoe__kernel *kernel) {
@@ -15,7 +15,8 @@ void clmoe__run_kernel(clmoe__run *run, clmoe__kernel *kernel) {
         clmoe__run_fail(run, clmoe__fail(run->error, CLMOE_INVALID_ARGUMENT, NULL, "a kernel was not created"));
         return;
     }
-    clmoe__run_fail(run, clmoe__workspace_kernel(run->workspace, kernel, &slot, run->error));
+    clmoe__run_fail(run, run->recording != NULL ? clmoe__recording_kernel(run, kernel, &slot)
+                                                : clmoe__workspace_kernel(run->workspace, kernel, &slot, run->error));
     if (run->status != CLMOE_OK) return;
     run->cl_kernel = slot->opencl;
     run->workspace->group_size = slot->group_size;

@@ -124,7 +124,8 @@ static int parse_include(const char *line, const char *end, char name[NAME_MAX_B
 static int ends_skipping(const char *line, const char *end) {
     const char *after = NULL;
     const char *word = directive(line, end, &after);
-    return word != NULL && (is_word(word, after, "else") || is_word(word, after, "elif") || is_word(word, after, "endif"));
+    return word != NULL &&
+           (is_word(word, after, "else") || is_word(word, after, "elif") || is_word(word, after, "endif"));
 }
 
 /* The bytes of one file. *owned is to be freed, NULL for embedded ones. */
@@ -139,10 +140,10 @@ static clmoe_status find(const clmoe_context *context, const open_file *file, co
         (void)snprintf(path, length, "%s/%s", context->kernel_dir, file->name);
         *owned = clmoe__os_file_read(path, size);
         *bytes = *owned;
-        const clmoe_status status =
-            *owned != NULL ? CLMOE_OK
-                           : clmoe__fail(error, CLMOE_KERNEL_SOURCE, "kernel_dir", "cannot read \"%.300s\", wanted by %s",
-                                         path, wanted_by);
+        const clmoe_status status = *owned != NULL
+                                        ? CLMOE_OK
+                                        : clmoe__fail(error, CLMOE_KERNEL_SOURCE, "kernel_dir",
+                                                      "cannot read \"%.300s\", wanted by %s", path, wanted_by);
         free(path);
         return status;
     }
@@ -195,7 +196,8 @@ static clmoe_status expand_line(const clmoe_context *context, growing_text *text
     return CLMOE_OK;
 }
 
-static clmoe_status expand(const clmoe_context *context, growing_text *text, const open_file *file, clmoe_error *error) {
+static clmoe_status expand(const clmoe_context *context, growing_text *text, const open_file *file,
+                           clmoe_error *error) {
     const char *bytes = NULL;
     char *owned = NULL;
     size_t size = 0;

@@ -1,12 +1,12 @@
-/* The inside of a clmoe_workspace: one queue's arena, cl_kernels and memory of what was enqueued last. Only run.c and
- * workspace.c look into it. */
+/* The inside of a clmoe_workspace: one queue's arena, cl_kernels and memory of what was enqueued last. Only run.c,
+ * workspace.c and recording.c look into it. */
 #ifndef CLMOE_OPENCL_WORKSPACE_H
 #define CLMOE_OPENCL_WORKSPACE_H
 
 #include "run.h"
 
-/* Numbers among a kernel's first arguments are remembered, and set again only if they change: most are the same in every
- * forward. Buffers are always set, because a new cl_mem may have the address of an old one. */
+/* Numbers among a kernel's first arguments are remembered, and set again only if they change: most are the same in
+ * every forward. Buffers are always set, because a new cl_mem may have the address of an old one. */
 #define CLMOE__KNOWN_ARGUMENTS 48
 
 /* This workspace's cl_kernel of a clmoe__kernel. */
@@ -79,7 +79,11 @@ void clmoe__workspace_forget_launches(clmoe_workspace *workspace);
 /* The workspace's cl_kernel, in a slot that is valid until the next call. */
 clmoe_status clmoe__workspace_kernel(clmoe_workspace *workspace, const clmoe__kernel *kernel, clmoe__kernel_slot **slot,
                                      clmoe_error *error);
-/* Gives up every cl_kernel of a locked workspace. Calls `each` (NULL: does not) with the ids of those the last run used. */
+/* Puts a new cl_kernel into a slot, in the table or not. */
+clmoe_status clmoe__kernel_slot_fill(clmoe_workspace *workspace, const clmoe__kernel *kernel, clmoe__kernel_slot *slot,
+                                     clmoe_error *error);
+/* Gives up every cl_kernel of a locked workspace. Calls `each` (NULL: does not) with the ids of those the last run
+ * used. */
 void clmoe__workspace_drop_kernels(clmoe_workspace *workspace, void (*each)(void *user, uint64_t id), void *user);
 /* Destroys the context's own workspaces. */
 void clmoe__workspaces_destroy(clmoe_context *context);

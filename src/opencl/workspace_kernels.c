@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/size.h"
 #include "workspace.h"
 
 #define FIRST_CAPACITY 64
@@ -45,24 +46,37 @@ static clmoe_status make_room(clmoe_workspace *w, clmoe_error *error) {
     return rebuild(w, w->slot_capacity == 0 ? FIRST_CAPACITY : 2 * w->slot_capacity, 0, error);
 }
 
-static clmoe_status fill_slot(clmoe_workspace *w, const clmoe__kernel *kernel, clmoe__kernel_slot *slot,
-                              clmoe_error *error) {
-    const clmoe__cl *cl = &w->context->cl;
+/* Work-items a group of this kernel may have. A size the kernel itself requires is what the driver compiled it for,
+ * whatever else it answers: Mesa 22.3's rusticl always gives 32, and runs groups of 64. */
+static cl_int group_limit(const clmoe_context *context, cl_kernel kernel, size_t *items) {
+    const clmoe__cl *cl = &context->cl;
+    const cl_device_id device = context->device.id;
+    size_t required[3] = {0};
+    cl_int code = cl->clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_WORK_GROUP_SIZE, sizeof *items, items, NULL);
+    if (code != CL_SUCCESS) return code;
+    code = cl->clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof required, required,
+                                        NULL);
+    if (code != CL_SUCCESS) return code;
+    const uint64_t needed = clmoe__mul(clmoe__mul(required[0], required[1]), required[2]);
+    *items = (size_t)clmoe__min(clmoe__max(*items, needed), context->device.max_work_group_size);
+    return CL_SUCCESS;
+}
+
+clmoe_status clmoe__kernel_slot_fill(clmoe_workspace *w, const clmoe__kernel *kernel, clmoe__kernel_slot *slot,
+                                     clmoe_error *error) {
     size_t group_size = 0;
     cl_int code = CL_SUCCESS;
     cl_kernel made = clmoe__kernel_instance(w->context, kernel, &code);
     if (made == NULL) return clmoe__fail_cl(error, code, "clCreateKernel");
-    code = cl->clGetKernelWorkGroupInfo(made, w->context->device.id, CL_KERNEL_WORK_GROUP_SIZE, sizeof group_size,
-                                        &group_size, NULL);
+    code = group_limit(w->context, made, &group_size);
     if (code != CL_SUCCESS) {
-        (void)cl->clReleaseKernel(made);
+        (void)w->context->cl.clReleaseKernel(made);
         return clmoe__fail_cl(error, code, "clGetKernelWorkGroupInfo");
     }
-    const size_t limit = w->context->device.max_work_group_size;
+    memset(slot, 0, sizeof *slot);
     slot->id = kernel->id;
     slot->opencl = made;
-    slot->group_size = group_size < limit ? group_size : limit;
-    w->slot_count++;
+    slot->group_size = group_size;
     return CLMOE_OK;
 }
 
@@ -72,7 +86,8 @@ clmoe_status clmoe__workspace_kernel(clmoe_workspace *w, const clmoe__kernel *ke
     if (found == NULL || found->id == 0) {
         TRY(make_room(w, error));
         found = probe(w->slots, w->slot_capacity, kernel->id);
-        TRY(fill_slot(w, kernel, found, error));
+        TRY(clmoe__kernel_slot_fill(w, kernel, found, error));
+        w->slot_count++;
     }
     found->run = w->run;
     *slot = found;

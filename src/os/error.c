@@ -102,6 +102,26 @@ clmoe_status clmoe__fail(clmoe_error *error, clmoe_status status, const char *ar
     X(CL_INVALID_LINKER_OPTIONS)                    \
     X(CL_INVALID_DEVICE_PARTITION_COUNT)
 
+/* CLBlast's own; it shares those above with OpenCL. */
+static const char *clblast_code_name(cl_int code) {
+    static const struct {
+        cl_int code;
+        const char *name;
+    } names[] = {{-1024, "CLBlastNotImplemented"},           {-1022, "CLBlastInvalidMatrixA"},
+                 {-1021, "CLBlastInvalidMatrixB"},           {-1020, "CLBlastInvalidMatrixC"},
+                 {-1017, "CLBlastInvalidDimension"},         {-1016, "CLBlastInvalidLeadDimA"},
+                 {-1015, "CLBlastInvalidLeadDimB"},          {-1014, "CLBlastInvalidLeadDimC"},
+                 {-1011, "CLBlastInsufficientMemoryA"},      {-1010, "CLBlastInsufficientMemoryB"},
+                 {-1009, "CLBlastInsufficientMemoryC"},      {-2050, "CLBlastInsufficientMemoryTemp"},
+                 {-2048, "CLBlastInvalidOverrideKernel"},    {-2047, "CLBlastMissingOverrideParameter"},
+                 {-2046, "CLBlastInvalidLocalMemUsage"},     {-2045, "CLBlastNoHalfPrecision"},
+                 {-2041, "CLBlastDatabaseError"},            {-2040, "CLBlastUnknownError"},
+                 {-2039, "CLBlastUnexpectedError"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].code == code) return names[i].name;
+    return "unknown code";
+}
+
 static const char *cl_code_name(cl_int code) {
     switch (code) {
 #define CL_CODE_NAME(name) \
@@ -109,7 +129,7 @@ static const char *cl_code_name(cl_int code) {
         CL_CODE_LIST(CL_CODE_NAME)
 #undef CL_CODE_NAME
         case -1001: return "CL_PLATFORM_NOT_FOUND_KHR";
-        default: return "unknown code";
+        default: return clblast_code_name(code);
     }
 }
 
@@ -121,6 +141,7 @@ static clmoe_status cl_code_status(cl_int code) {
         case CL_BUILD_PROGRAM_FAILURE:
         case CL_COMPILE_PROGRAM_FAILURE:
         case CL_LINK_PROGRAM_FAILURE: return CLMOE_BUILD_FAILED;
+        case -2046: return CLMOE_UNSUPPORTED; /* CLBlast needs more local memory than there is */
         case CL_DEVICE_NOT_FOUND:
         case -1001: return CLMOE_NO_DEVICE;
         default: return CLMOE_OPENCL_ERROR;

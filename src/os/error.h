@@ -17,7 +17,8 @@
  * '?'. */
 clmoe_status clmoe__fail(clmoe_error *error, clmoe_status status, const char *argument, const char *format, ...)
     CLMOE__PRINTF(4, 5);
-/* The same for a failed OpenCL call: maps the code to a status and names call and code, "clCreateBuffer: -61 (CL_...)". */
+/* The same for a failed OpenCL call: maps the code to a status and names call and code, "clCreateBuffer: -61
+ * (CL_...)". */
 clmoe_status clmoe__fail_cl(clmoe_error *error, cl_int code, const char *call);
 /* Adds the end of a build log to an error already written. */
 void clmoe__error_log(clmoe_error *error, const char *log);

@@ -9,8 +9,8 @@
 /* Zeroed memory of at least `bytes`, page aligned, in huge pages where the system has them. NULL when exhausted. */
 void *clmoe__os_pages_alloc(size_t bytes);
 void clmoe__os_pages_free(void *memory, size_t bytes); /* the same bytes as asked for */
-/* Bytes of a huge page of such memory: it begins at a multiple of them, and the first write to one of them may clear it as a
- * whole. 0: there are none, or fewer than one were asked for. */
+/* Bytes of a huge page of such memory: it begins at a multiple of them, and the first write to one of them may clear it
+ * as a whole. 0: there are none, or fewer than one were asked for. */
 size_t clmoe__os_pages_huge(size_t bytes);
 /* Maps what is read next, so that prefetching works there from the first line on. Touches the memory now and then. */
 void clmoe__os_pages_expect(const void *memory, size_t bytes);
@@ -67,12 +67,12 @@ const char *clmoe__os_writer_write(clmoe__file_writer *writer, const void *data,
 /* Both end the writer. A commit that fails leaves `path` as it was and nothing beside it; so does giving up. */
 const char *clmoe__os_writer_commit(clmoe__file_writer *writer);
 void clmoe__os_writer_give_up(clmoe__file_writer *writer); /* NULL: nothing */
-/* As commit, but without waiting for the disk: after a crash of the system the file may be cut short. For what carries a
- * checksum and can be made again. */
+/* As commit, but without waiting for the disk: after a crash of the system the file may be cut short. For what carries
+ * a checksum and can be made again. */
 const char *clmoe__os_writer_replace(clmoe__file_writer *writer);
 
-/* One holder at a time, among threads and processes: waits until it has the lock that a file of this name stands for, which is
- * made and stays. Ends with its process at the latest. What is wrong, in words as above. */
+/* One holder at a time, among threads and processes: waits until it has the lock that a file of this name stands for,
+ * which is made and stays. Ends with its process at the latest. What is wrong, in words as above. */
 typedef struct clmoe__file_lock clmoe__file_lock;
 const char *clmoe__os_lock_file(const char *path, clmoe__file_lock **lock);
 void clmoe__os_unlock_file(clmoe__file_lock *lock);
@@ -80,7 +80,8 @@ void clmoe__os_unlock_file(clmoe__file_lock *lock);
 /* Where this user's programs keep what can be made again: $XDG_CACHE_HOME/clmoe or ~/.cache/clmoe, on Windows below
  * LOCALAPPDATA. 0 if there is no such place. The folder need not exist. */
 int clmoe__os_cache_folder(char *path, size_t capacity);
-/* Where this user's programs keep settings: $XDG_CONFIG_HOME/clmoe or ~/.config/clmoe, on Windows below APPDATA. Likewise. */
+/* Where this user's programs keep settings: $XDG_CONFIG_HOME/clmoe or ~/.config/clmoe, on Windows below APPDATA.
+ * Likewise. */
 int clmoe__os_config_folder(char *path, size_t capacity);
 /* Makes a folder, readable by its owner only, and those above it that are missing. What is wrong, in words as above. */
 const char *clmoe__os_make_folders(const char *path);
@@ -92,7 +93,8 @@ int clmoe__os_file_remove(const char *path); /* 1: it is gone */
 
 /* What this CPU can do, as far as kernels care. All 0 on other architectures. */
 typedef struct clmoe__cpu {
-    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni, avx512_vbmi; /* by cpuid, and enabled by the operating system (xgetbv) */
+    int avx2_fma, avx_vnni, avx512f, avx512_bf16, avx512_vnni, avx512_vbmi; /* by cpuid, and enabled by the operating
+                                                                             * system (xgetbv) */
 } clmoe__cpu;
 void clmoe__os_cpu(clmoe__cpu *cpu);
 

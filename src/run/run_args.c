@@ -16,7 +16,8 @@ static const struct argp_option options[] = {
     {"device", 'd', "DEVICE", 0,
      "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 0},
     {"weights", 'w', "FORMAT", 0,
-     "keep the experts in f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, iq4_nl, mxfp4, nvfp4 or f8_b128; "
+     "keep the experts in f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, iq4_nl, mxfp4, nvfp4 or "
+     "f8_b128; "
      "default: as the files have them",
      0},
     {"arithmetic", 'a', "KIND", 0,

@@ -1,5 +1,5 @@
-/* Errors as one line on stderr. Names and keys in files are whatever somebody wrote there: control characters, which could
- * start lines or steer a terminal, are shown as '?'. */
+/* Errors as one line on stderr. Names and keys in files are whatever somebody wrote there: control characters, which
+ * could start lines or steer a terminal, are shown as '?'. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* One layer, from file to file: everything that can be wrong with files and arguments is found before the device is opened,
- * but for numbers that are not finite, which packing finds. Calls the library. */
+/* One layer, from file to file: everything that can be wrong with files and arguments is found before the device is
+ * opened, but for numbers that are not finite, which packing finds. Calls the library. */
 #include <stdlib.h>
 
 #include "progress.h"
@@ -82,8 +82,8 @@ static int forward(job *j) { return run_forward(&j->device, j->layer, &j->info, 
 
 static int write_output(job *j) { return run_output_write(j->args->output, &j->input, &j->result); }
 
-/* What the weights are to be kept in: as asked, else as the files have it, bf16 where that is a source only. NONE where it depends
- * on the scales of fp8. */
+/* What the weights are to be kept in: as asked, else as the files have it, bf16 where that is a source only. NONE where
+ * it depends on the scales of fp8. */
 static uint32_t kept_format(const job *j) {
     if (j->args->format != 0) return j->args->format;
     const uint32_t format = j->info.format;

@@ -1,4 +1,5 @@
-/* --list: the MoE layers of a model, as a table with equal neighbours in one row, or as JSON. Calls the library and Jansson. */
+/* --list: the MoE layers of a model, as a table with equal neighbours in one row, or as JSON. Calls the library and
+ * Jansson. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

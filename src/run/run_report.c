@@ -63,7 +63,8 @@ void run_experts_text(const clmoe_model_layer *layer, char text[32]) {
     }
 }
 
-/* The word before this one, of the experts, in the layer's description: "up  NAME, f32 weights, bf16 arithmetic, ...". */
+/* The word before this one, of the experts, in the layer's description: "up  NAME, f32 weights, bf16 arithmetic,
+ * ...". */
 static void word_before(const char *variants, const char *what, char name[16]) {
     const char *line = strstr(variants, "\nup ");
     const char *end = line == NULL ? NULL : strstr(line, what);

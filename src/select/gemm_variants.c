@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "opencl/clblast.h"
+
+#define CLBLAST_TILE_ROWS 16 /* of the kernels around its products */
+
 #define F32  (1u << CLMOE_ARITHMETIC_F32)
 #define BF16 (1u << CLMOE_ARITHMETIC_BF16)
 #define INT8 (1u << CLMOE_ARITHMETIC_INT8)
@@ -41,6 +45,8 @@ static const clmoe__gemm_variant variants[] = {
     {"emulated/dpas16", CLMOE__MACRO_MATRIX, BF16, 0, 0, 10, 16, 64, 0, CLMOE__ANY_DEVICE},
     {"emulated/dpas8", CLMOE__MACRO_MATRIX, BF16, 0, 0, 11, 16, 32, 0, CLMOE__ANY_DEVICE},
     {"emulated/wgmma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 13, 16, 256, 0, CLMOE__ANY_DEVICE},
+    /* another library's GEMM: its sums depend on the batch, so it is chosen where that is allowed (clmoe__gemm_choose_for) */
+    {"clblast/gemm", CLMOE__MACRO_CLBLAST, F32, 0, 0, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
 };
 
 const clmoe__gemm_variant *clmoe__gemm_variant_at(uint32_t i) {
@@ -81,6 +87,8 @@ static int is_listed(const char *list, const char *name) {
     return 0;
 }
 
+int clmoe__gemm_varies(const clmoe__gemm_variant *variant) { return variant->macro == CLMOE__MACRO_CLBLAST; }
+
 int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_variant *variant) {
     return is_listed(context->prefer, variant->name);
 }
@@ -115,6 +123,9 @@ static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__d
         if (shape == NULL) return reason;
         choice->shape = *shape;
         choice->tile_rows = shape->tile.rows;
+    } else if (variant->macro == CLMOE__MACRO_CLBLAST) {
+        choice->tile_rows = CLBLAST_TILE_ROWS;
+        choice->own_percent = 100;
     } else {
         const clmoe__matrix_shape *shape = clmoe__matrix_shape_at(variant->micro);
         if (!clmoe__matrix_shape_fits(shape, device, reason, capacity)) return reason;
@@ -133,6 +144,8 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     const char *lacks = missing(device, variant);
     if (lacks != NULL) return lacks;
     if (is_listed(context->disable, variant->name)) return "disabled by name";
+    if (clmoe__gemm_varies(variant)) lacks = clmoe__clblast_missing(context);
+    if (lacks != NULL) return lacks;
     if (variant->lanes != 0 && variant->lanes != lanes) {
         snprintf(reason, capacity, "needs vectors of %u lanes, the device has %u", variant->lanes, lanes);
         return reason;
@@ -150,7 +163,7 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     const char *too_small = take_shape(variant, device, lanes, is_block, arithmetic, choice, reason, capacity);
     if (too_small != NULL) return too_small;
     choice->variant = variant;
-    choice->lanes = lanes;
+    choice->lanes = clmoe__gemm_varies(variant) ? 0 : lanes;
     choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
     choice->nibble_table = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
     choice->byte_table = choice->nibble_table && lanes == 16 && device->avx512_vbmi;

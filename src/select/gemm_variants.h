@@ -8,7 +8,7 @@
 #include "matrix_shapes.h"
 #include "opencl/context.h"
 
-typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU, CLMOE__MACRO_MATRIX } clmoe__macro;
+typedef enum clmoe__macro { CLMOE__MACRO_CPU, CLMOE__MACRO_GPU, CLMOE__MACRO_MATRIX, CLMOE__MACRO_CLBLAST } clmoe__macro;
 
 /* What the CPU must have. */
 typedef enum clmoe__cpu_need {
@@ -40,11 +40,12 @@ typedef struct clmoe__gemm_variant {
 /* A variant with what the device makes of it. */
 typedef struct clmoe__gemm_choice {
     const clmoe__gemm_variant *variant;
-    uint32_t lanes;     /* PANEL_LANES of the packed weights */
+    uint32_t lanes;     /* PANEL_LANES of the packed weights; 0: a group is one panel */
     uint32_t tile_rows; /* TILE_ROWS */
     int prefetch;       /* PREFETCH of micro/prefetch.clh */
     int nibble_table;   /* NIBBLE_TABLE of block.clh */
     int byte_table;     /* BYTE_TABLE of block_decode.clh */
+    uint32_t own_percent; /* clblast macro-kernel: its time, in percent of the library's own variant's; 100: not known */
     clmoe__cpu_tile cpu;        /* cpu macro-kernel */
     clmoe__gpu_shape shape;     /* gpu macro-kernel */
     clmoe__matrix_shape matrix; /* matrix macro-kernel */
@@ -57,7 +58,9 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
                                 uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity);
 /* Whether the context's description or environment wants this variant tried before the others. */
 int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_variant *variant);
-/* PANEL_LANES that packed weights have on this device, whatever the variant. */
+/* Whether its sums are added up in an order that depends on the batch, so that it needs leave to be used. */
+int clmoe__gemm_varies(const clmoe__gemm_variant *variant);
+/* PANEL_LANES that packed weights have on this device, whatever the variant, if it does not vary. */
 uint32_t clmoe__panel_lanes(const clmoe_context *context);
 
 /* PREFETCH of micro/prefetch.clh that this device's kernels may use. */

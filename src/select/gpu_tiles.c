@@ -14,8 +14,8 @@
 static const clmoe__gpu_shape shapes[] = {
     {"float", FLOATS, {64, 128, 16, 4, 4, 4, 2}, {8, 64, 32, 4, 1, 1, 1}, 64},
     {"portable float", FLOATS, {32, 64, 16, 4, 4, 4, 2}, {8, 64, 32, 4, 1, 1, 1}, 64},
-    {"int8", INT8, {32, 128, 32, 4, 2, 2, 1}, {8, 64, 64, 4, 1, 1, 1}, 64},
-    {"portable int8", INT8, {16, 64, 32, 4, 2, 2, 1}, {8, 64, 64, 4, 1, 1, 1}, 64},
+    {"int8", INT8, {32, 128, 128, 4, 2, 2, 1}, {8, 64, 128, 4, 1, 1, 1}, 64},
+    {"portable int8", INT8, {16, 64, 128, 4, 2, 2, 1}, {8, 64, 128, 4, 1, 1, 1}, 64},
 };
 
 #define LIST_BYTES 256 /* of slots, in cl/gpu_rows.clh */
@@ -38,7 +38,7 @@ uint64_t clmoe__gpu_tile_local_bytes(const clmoe__gpu_tile *tile, uint32_t arith
 
 /* What the #errors of cl/gpu_tile.clh and cl/gpu_int8.clh and the loads of weights in pieces of 16 bytes ask for. */
 static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, uint32_t arithmetic) {
-    const uint32_t k_unit = arithmetic == CLMOE_ARITHMETIC_INT8 ? 32 : 4;
+    const uint32_t k_unit = arithmetic == CLMOE_ARITHMETIC_INT8 ? 128 : 4;
     if (t->lanes != 4 && (t->lanes != 8 || arithmetic == CLMOE_ARITHMETIC_INT8)) return "lanes must be 4 or 8, with int8 4";
     if (panel_lanes % t->lanes != 0) return "lanes do not divide a panel";
     if (t->columns == 0 || t->columns % (2 * panel_lanes) != 0) return "columns must be whole panels";
@@ -46,7 +46,7 @@ static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, 
     if (t->item_rows == 0 || t->item_rows % t->row_vector != 0 || t->item_rows > 4 * t->row_vector)
         return "item_rows must be one to four times row_vector";
     if (t->rows == 0 || t->rows % t->item_rows != 0) return "rows must be a multiple of item_rows";
-    if (t->k == 0 || t->k % k_unit != 0) return "k must be a multiple of 4, with int8 of 32";
+    if (t->k == 0 || t->k % k_unit != 0) return "k must be a multiple of 4, with int8 of 128";
     if (t->buffers != 1 && t->buffers != 2) return "buffers must be 1 or 2";
     if (clmoe__gpu_tile_group(t) % (t->columns / 4) != 0) return "a row of weights is no fraction of the work-items";
     /* POCL 3.1 on LLVM 14 vectorises the loads over work-items and gets them wrong if all are of one k. */

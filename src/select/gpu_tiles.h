@@ -1,5 +1,5 @@
-/* Shapes of gemm_gpu.cl's tiles: rows of data, the first that a device has room for. A tuner may put another in its place
- * (clmoe__gemm_choice holds a copy): none changes a bit of any result. */
+/* Shapes of gemm_gpu.cl's tiles: rows of data, the first that a device has room for. A tuner may put another in its
+ * place (clmoe__gemm_choice holds a copy): none changes a bit of any result. */
 #ifndef CLMOE_SELECT_GPU_TILES_H
 #define CLMOE_SELECT_GPU_TILES_H
 

@@ -5,8 +5,8 @@
 
 /* matrix, emulated, lanes, tile rows, warps down and across, panels each, k of a run, stages, scratch words, options.
  *
- * Real ones keep two work-groups and more on a core and every warp's sums in registers. Emulated ones have two of everything,
- * so that every index matters, and fit in 32 KiB. */
+ * Real ones keep two work-groups and more on a core and every warp's sums in registers. Emulated ones have two of
+ * everything, so that every index matters, and fit in 32 KiB. */
 static const clmoe__matrix_shape shapes[] = {
     {1, 0, 32, 128, 2, 2, 2, 16, 5, 0},
     {2, 0, 64, 128, 2, 2, 2, 32, 2, 0},
@@ -20,7 +20,7 @@ static const clmoe__matrix_shape shapes[] = {
     {4, 1, 32, 64, 2, 2, 1, 32, 2, 8},
     {5, 1, 16, 32, 2, 2, 1, 32, 2, 12},
     {6, 1, 8, 32, 2, 2, 1, 32, 2, 16},
-    {7, 0, 128, 128, 1, 2, 2, 32, 2, 0, " -DPTX_TARGET=sm_90a"},
+    {7, 0, 128, 128, 1, 2, 2, 16, 5, 0, " -DPTX_TARGET=sm_90a"},
     {7, 1, 128, 128, 1, 2, 2, 16, 3, 4},
 };
 
@@ -42,7 +42,8 @@ uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape) {
 
 /* What the #errors of cl/matrix_tile.clh and the loops of gemm_matrix.cl ask for. */
 static const char *inconsistent(const clmoe__matrix_shape *s) {
-    if (s->tile_rows == 0 || s->tile_rows > 256 || s->tile_rows % 16 != 0) return "tile_rows must be a multiple of 16 up to 256";
+    if (s->tile_rows == 0 || s->tile_rows > 256 || s->tile_rows % 16 != 0)
+        return "tile_rows must be a multiple of 16 up to 256";
     if (s->warps_down == 0 || s->warps_down > 8) return "warps_down must be 1 to 8";
     if (s->warps_across == 0 || s->warps_across > 8) return "warps_across must be 1 to 8";
     if (s->panels_each == 0 || s->panels_each > 4) return "panels_each must be 1 to 4";
@@ -51,7 +52,8 @@ static const char *inconsistent(const clmoe__matrix_shape *s) {
     return NULL;
 }
 
-int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason, size_t capacity) {
+int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason,
+                             size_t capacity) {
     const char *wrong = inconsistent(shape);
     if (wrong != NULL) {
         snprintf(reason, capacity, "tile: %s", wrong);
@@ -63,8 +65,8 @@ int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__devi
         return 0;
     }
     if (device->local_bytes < clmoe__matrix_local_bytes(shape)) {
-        snprintf(reason, capacity, "needs %u bytes of local memory, the device has %llu", clmoe__matrix_local_bytes(shape),
-                 (unsigned long long)device->local_bytes);
+        snprintf(reason, capacity, "needs %u bytes of local memory, the device has %llu",
+                 clmoe__matrix_local_bytes(shape), (unsigned long long)device->local_bytes);
         return 0;
     }
     return 1;

@@ -19,6 +19,7 @@ uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape);
 uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape);
 uint32_t clmoe__matrix_local_bytes(const clmoe__matrix_shape *shape);
 /* 1, or 0 and why the device cannot run it: its numbers do not go together, or it is too large. */
-int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason, size_t capacity);
+int clmoe__matrix_shape_fits(const clmoe__matrix_shape *shape, const clmoe__device *device, char *reason,
+                             size_t capacity);
 
 #endif

@@ -22,7 +22,7 @@ static const clmoe__tuning_field cpu_fields[] = {
 static const clmoe__tuning_field gpu_fields[] = {
     {"tile_rows", OF(shape.tile.rows), 1, 1024, 1, {16, 32, 64, 128, NONE}},
     {"tile_columns", OF(shape.tile.columns), 8, 1024, 0, {32, 64, 128, 256, NONE}},
-    {"tile_k", OF(shape.tile.k), 4, 1024, 0, {8, 16, 32, 64, NONE}},
+    {"tile_k", OF(shape.tile.k), 4, 1024, 0, {8, 16, 32, 64, 128, NONE}},
     {"lanes", OF(shape.tile.lanes), 4, 8, 0, {4, 8, NONE}},
     {"item_rows", OF(shape.tile.item_rows), 1, 64, 0, {1, 2, 4, 8, 16, NONE}},
     {"row_vector", OF(shape.tile.row_vector), 1, 4, 0, {1, 2, 4, NONE}},
@@ -46,6 +46,11 @@ static const clmoe__tuning_field matrix_fields[] = {
     {"stages", OF(matrix.stages), 2, 8, 0, {2, 3, 4, 5, 6, NONE}},
 };
 
+static const clmoe__tuning_field clblast_fields[] = {
+    {"tile_rows", OF(tile_rows), 1, 1024, 1, {16, 32, 64, NONE}},
+    {"own_percent", OF(own_percent), 1, 1000, 0, {100, NONE}}, /* measured, not tried */
+};
+
 static const struct {
     const clmoe__tuning_field *fields;
     uint32_t count;
@@ -53,6 +58,7 @@ static const struct {
     [CLMOE__MACRO_CPU] = {cpu_fields, sizeof cpu_fields / sizeof *cpu_fields},
     [CLMOE__MACRO_GPU] = {gpu_fields, sizeof gpu_fields / sizeof *gpu_fields},
     [CLMOE__MACRO_MATRIX] = {matrix_fields, sizeof matrix_fields / sizeof *matrix_fields},
+    [CLMOE__MACRO_CLBLAST] = {clblast_fields, sizeof clblast_fields / sizeof *clblast_fields},
 };
 
 const clmoe__tuning_field *clmoe__tuning_field_at(clmoe__macro macro, uint32_t i) {
@@ -77,6 +83,7 @@ int clmoe__choice_fits(const clmoe_context *context, const clmoe__gemm_choice *c
     switch (choice->variant->macro) {
         case CLMOE__MACRO_CPU:
             return clmoe__cpu_shape_fits(choice->tile_rows, &choice->cpu, arithmetic, is_block, reason, capacity);
+        case CLMOE__MACRO_CLBLAST: return 1;
         case CLMOE__MACRO_GPU:
             return clmoe__gpu_shape_fits(&choice->shape, device, choice->lanes, arithmetic, reason, capacity);
         default: return clmoe__matrix_shape_fits(&choice->matrix, device, reason, capacity);

@@ -74,9 +74,10 @@ static void make_key(const clmoe_context *context, const clmoe__gemm_choice *cho
     clmoe__key_end(&hash, key);
 }
 
-/* Kernels from a folder are being worked on: their verdicts are of this context only. */
-static int is_cached(const clmoe_context *context) {
-    return context->kernel_dir == NULL && clmoe__cache_reads(context);
+/* Kernels from a folder are being worked on, and another library's may be others tomorrow: their verdicts are of this context
+ * only. */
+static int is_cached(const clmoe_context *context, const clmoe__gemm_choice *choice) {
+    return context->kernel_dir == NULL && !clmoe__gemm_varies(choice->variant) && clmoe__cache_reads(context);
 }
 
 static clmoe_status add(clmoe_context *context, const verdict *from, const clmoe__gemm_choice *choice, const char *what,
@@ -108,7 +109,7 @@ clmoe_status clmoe__verdict_get(clmoe_context *context, const clmoe__gemm_choice
             memcmp(&v->choice, &wanted, sizeof wanted) == 0)
             *passed = v->passed;
     clmoe__mutex_unlock(context->mutex);
-    if (*passed >= 0 || !is_cached(context)) return CLMOE_OK;
+    if (*passed >= 0 || !is_cached(context, choice)) return CLMOE_OK;
     verdict earlier = {.format = format, .arithmetic = arithmetic, .from_cache = 1};
     size_t bytes = 0;
     make_key(context, choice, format, arithmetic, &earlier.key);
@@ -135,7 +136,7 @@ static int take_unsaved(clmoe_context *context, verdict *taken) {
 clmoe_status clmoe__verdict_put(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                 uint32_t arithmetic, const char *what, int passed, clmoe_error *error) {
     verdict v = {.format = format, .arithmetic = arithmetic, .passed = passed};
-    v.is_unsaved = is_cached(context) && clmoe__cache_writes(context, CLMOE__ENTRY_VERDICT);
+    v.is_unsaved = is_cached(context, choice) && clmoe__cache_writes(context, CLMOE__ENTRY_VERDICT);
     if (v.is_unsaved) make_key(context, choice, format, arithmetic, &v.key);
     TRY(add(context, &v, choice, what, error));
     while (passed && take_unsaved(context, &v)) {

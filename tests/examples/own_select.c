@@ -1,8 +1,9 @@
 /* Replacing a stage without touching the library: a select kernel of the user's own between logits and the experts.
  *
- * The rule here is hash routing: a token's experts come from a table by token id, their weights from the router's logits
- * (sigmoid, normalised). Everything is enqueued on one in-order queue; nothing comes back to the host in between. The
- * program checks itself: it repeats the choice on the host and compares one token with clmoe_forward given those routes. */
+ * The rule here is hash routing: a token's experts come from a table by token id, their weights from the router's
+ * logits (sigmoid, normalised). Everything is enqueued on one in-order queue; nothing comes back to the host in
+ * between. The program checks itself: it repeats the choice on the host and compares one token with clmoe_forward given
+ * those routes. */
 #include <clmoe/clmoe.h>
 #include <clmoe/clmoe_stages.h>
 #include <math.h>
@@ -109,9 +110,11 @@ int main(void) {
     layer_desc.routing.top_k = K;
     need(clmoe_layer_create(context, weights, &layer_desc, &layer, &error) == CLMOE_OK, "clmoe_layer_create");
 
-    cl_mem x_mem = device_buffer(cl, sizeof(float) * T * H, x), out_mem = device_buffer(cl, sizeof(float) * T * H, NULL);
+    cl_mem x_mem = device_buffer(cl, sizeof(float) * T * H, x),
+           out_mem = device_buffer(cl, sizeof(float) * T * H, NULL);
     cl_mem select_buffers[5] = {device_buffer(cl, sizeof token_id, token_id), device_buffer(cl, sizeof table, table),
-                                device_buffer(cl, sizeof(float) * T * E, NULL), device_buffer(cl, sizeof(int) * T * K, NULL),
+                                device_buffer(cl, sizeof(float) * T * E, NULL),
+                                device_buffer(cl, sizeof(int) * T * K, NULL),
                                 device_buffer(cl, sizeof(float) * T * K, NULL)};
     cl_kernel select = make_select(cl, device, select_buffers);
 
@@ -120,7 +123,8 @@ int main(void) {
     logits_io.tokens = T;
     logits_io.x = clmoe_cl_mem(x_mem, 0);
     logits_io.logits = clmoe_cl_mem(select_buffers[2], 0);
-    need(clmoe_logits_enqueue(logits, NULL, queue, &logits_io, 0, NULL, NULL, &error) == CLMOE_OK, "clmoe_logits_enqueue");
+    need(clmoe_logits_enqueue(logits, NULL, queue, &logits_io, 0, NULL, NULL, &error) == CLMOE_OK,
+         "clmoe_logits_enqueue");
     const size_t tokens = T;
     need(clEnqueueNDRangeKernel(queue, select, 1, NULL, &tokens, NULL, 0, NULL, NULL) == CL_SUCCESS, "hash_select");
     clmoe_io io;
@@ -133,7 +137,8 @@ int main(void) {
     need(clmoe_forward(layer, NULL, queue, &io, 0, NULL, NULL, &error) == CLMOE_OK, "clmoe_forward");
 
     float out[T * H];
-    need(clEnqueueReadBuffer(queue, out_mem, CL_TRUE, 0, sizeof out, out, 0, NULL, NULL) == CL_SUCCESS, "clEnqueueReadBuffer");
+    need(clEnqueueReadBuffer(queue, out_mem, CL_TRUE, 0, sizeof out, out, 0, NULL, NULL) == CL_SUCCESS,
+         "clEnqueueReadBuffer");
 
     /* The last token again, on the host. */
     const int t = T - 1;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the build into a folder, moves it, and builds programs against it in every way the README promises: CMake and
-# pkg-config, shared and static, C and C++. install.sh BUILD FOLDER MODEL, where MODEL is 1 if clmoe::model and clmoe-run
-# were built.
+# pkg-config, shared and static, C and C++. install.sh BUILD FOLDER MODEL, where MODEL is 1 if clmoe::model and
+# clmoe-run were built.
 set -eu
 build=$1 folder=$2 model=$3
 consumer=$SOURCE/tests/package/consumer

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the project once more: rebuild.sh FOLDER PRESET [CMAKE OPTIONS] [-- CTEST OPTIONS]. Warnings are errors. With --, the
-# tests chosen by the options run as well, and there must be some.
+# Builds the project once more: rebuild.sh FOLDER PRESET [CMAKE OPTIONS] [-- CTEST OPTIONS]. Warnings are errors. With
+# --, the tests chosen by the options run, and there must be some; only they and the library are built.
 set -eu
 folder=$1 preset=$2
 shift 2
@@ -13,9 +13,15 @@ done
 cd "$SOURCE"
 # shellcheck disable=SC2086 # options hold no spaces
 "$CMAKE_COMMAND" --preset "$preset" -B "$folder" -DCLMOE_WERROR=ON $options
-"$CMAKE_COMMAND" --build "$folder"
-[ $# -gt 0 ] || exit 0
+if [ $# -eq 0 ]; then
+    "$CMAKE_COMMAND" --build "$folder"
+    exit
+fi
 shift
+# A test has the name of its program, or that with .VARIANT behind it.
+programs=$("$CTEST_COMMAND" --test-dir "$folder" -N "$@" | sed -n 's/^ *Test *#[0-9]*: \([^. ]*\).*/\1/p' | sort -u)
+# shellcheck disable=SC2086 # a list
+"$CMAKE_COMMAND" --build "$folder" --target clmoe $programs
 
 # ThreadSanitizer cannot place its shadow where addresses are randomised widely.
 fixed=""
