@@ -26,7 +26,7 @@ if ! [ -d ggml/lib ]; then
     python/bin/pip download -q --no-deps --no-binary :all: -d wheels "llama-cpp-python==$llama_cpp"
     mkdir -p llama_source
     tar xf wheels/llama_cpp_python-*.tar.gz -C llama_source --strip-components=1
-    python/bin/pip install -q --no-deps --target llama_python llama_source
+    python/bin/pip install -q --no-deps --target llama_python ./llama_source
     mkdir -p ggml
     cp -R llama_source/vendor/llama.cpp/ggml/include ggml/include
     cp -R llama_python/llama_cpp/lib ggml/lib.part
