@@ -51,6 +51,9 @@ static void is_the_one(const test_device *device, uint32_t arithmetic, const cha
     const char *wanted = strstr(device->context->disable, "cpu") != NULL ? "gpu/tile" : "cpu/fma";
     const int special = d->is_cpu && d->avx512_bf16 && d->vector_width == 16 && device->context->disable[0] == '\0';
     if (special) wanted = arithmetic == CLMOE_ARITHMETIC_BF16 ? "cpu/avx512_bf16" : "cpu/avx512_fma";
+    if (d->is_cpu && d->avx2_fma && d->vector_width == 8 && device->context->disable[0] == '\0' &&
+        arithmetic == CLMOE_ARITHMETIC_F32)
+        wanted = "cpu/avx2_fma";
     const int is_free = device->context->prefer[0] == '\0' && getenv("CLMOE_DISABLE") == NULL;
     if (d->is_cpu && is_free && strstr(variant, wanted) == NULL)
         fail_msg("the variant is %s, expected %s", variant, wanted);

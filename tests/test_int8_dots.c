@@ -77,7 +77,8 @@ static cl_program build(test_device *device, const clmoe__gemm_choice *choice, u
     cl_program program = make_program(device);
     (void)snprintf(
         options, sizeof options,
-        "-cl-std=%s -DARITHMETIC=3 -DWEIGHT_FORMAT=%u -DLANES=%u -DPANEL_LANES=%u -DMICRO=%d -DNIBBLE_TABLE=%d",
+        "-cl-std=%s -DARITHMETIC=3 -DTILE_ROWS=1 -DWEIGHT_FORMAT=%u -DLANES=%u -DPANEL_LANES=%u -DMICRO=%d "
+        "-DNIBBLE_TABLE=%d",
         choice->variant->need == CLMOE__INTEGER_DOT ? "CL3.0" : "CL1.2", format, choice->lanes, choice->lanes,
         choice->variant->micro, choice->nibble_table);
     if (clBuildProgram(program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS) return program;

@@ -157,12 +157,12 @@ typedef enum clmoe_format {
  *   F32   weights decoded to f32, activations f32.
  *   BF16  weights bf16 (block formats and F8_B128: decoded to bf16), activations rounded to bf16 (nearest even) before each matrix
  *         product.
- *   INT8  block formats but F8_B128: activations rounded to 8 bits, one scale for 128 neighbours (largest magnitude / 127); integer
- *         dot products, exact, a run of equal scales at a time; their f32 sum in rising k, 128 at a time.
+ *   INT8  block formats but F8_B128: activations rounded to 8 bits, one scale for 128 neighbours (largest magnitude /
+ *         127); integer dot products, exact, a run of equal scales at a time; their f32 sum in rising k, 128 at a time.
  *   AUTO  BF16 for bf16 weights and F8_B128 where the device multiplies bf16 in hardware; INT8 for block formats where it has integer
  *         dot products of bytes; else F32.
  * Normalised mean squared errors, measured against exact products of the weights as they are kept: of a product F32
- * 1e-13, BF16 3e-6, INT8 3e-5; of a layer's output F32 3e-12, BF16 2e-6 to 2e-5, INT8 7e-5 to 2e-4. */
+ * 1e-13, BF16 3e-6, INT8 4e-5; of a layer's output F32 3e-12, BF16 2e-6 to 2e-5, INT8 9e-5 to 2e-4. */
 typedef enum clmoe_arithmetic {
     CLMOE_ARITHMETIC_AUTO = 0,
     CLMOE_ARITHMETIC_F32 = 1,
@@ -599,7 +599,8 @@ typedef struct clmoe_layer_desc {
      * rows, so a token's result depends on its batch in its last bits; infinities and NaN are CLBlast's affair; and
      * clmoe_forward waits on the host until the experts' rows are counted. It is chosen only where the weights were packed
      * for it: with allow_variance in their description, for matrices for which a row of tuning says that it was measured
-     * faster (own_percent below 100: its time in percent of the library's own variant's), or, without any allow_variance, where CLMOE_PREFER or clmoe_context_desc.prefer names it. */
+     * faster (own_percent below 100: its time in percent of the library's own variant's), or, without any
+     * allow_variance, where CLMOE_PREFER or clmoe_context_desc.prefer names it. */
     uint32_t allow_variance;
 } clmoe_layer_desc;
 
