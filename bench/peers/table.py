@@ -1,5 +1,6 @@
 """table.py OUT: what run.sh left in OUT as a table in Markdown: for each library, format and number of tokens the
-smallest and the largest median of the rounds, in milliseconds. Behind them the error, which each takes in its own way.
+smallest and the largest median of the rounds, in milliseconds. Behind them the normalised mean squared error: clmoe's against
+the weights as it keeps them, that of the others against the weights before they were rounded to the format.
 """
 import glob
 import json
@@ -11,11 +12,11 @@ def rows_of(folder):
     for path in sorted(glob.glob(os.path.join(folder, "clmoe-*.json"))):
         with open(path) as file:
             for row in json.load(file)["results"]:
-                yield "clmoe", row["weights"], row["tokens"], row.get("median_ms"), f"max {row['max_rel_error']:.1e}"
+                yield "clmoe", row["weights"], row["tokens"], row.get("median_ms"), f"{row['nmse']:.1e}"
     for path in sorted(glob.glob(os.path.join(folder, "peers-*.jsonl"))):
         with open(path) as file:
             for row in map(json.loads, file):
-                yield row["peer"], row["weights"], row["tokens"], row["median_ms"], f"nmse {row['nmse']:.1e}"
+                yield row["peer"], row["weights"], row["tokens"], row["median_ms"], f"{row['nmse']:.1e}"
 
 
 def span(times):
@@ -33,7 +34,7 @@ def main():
         cells.setdefault((weights, who), {}).setdefault(tokens, []).append(median)
         errors[weights, who] = error
     counts = sorted({tokens for row in cells.values() for tokens in row})
-    print("| weights | library | " + " | ".join(f"{tokens} tokens" for tokens in counts) + " | error |")
+    print("| weights | library | " + " | ".join(f"{t} token{'s' * (t > 1)}" for t in counts) + " | error |")
     print("|---|---|" + "---|" * (len(counts) + 1))
     for (weights, who), row in cells.items():
         texts = [span(row[tokens]) if tokens in row else "-" for tokens in counts]

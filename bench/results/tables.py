@@ -63,8 +63,12 @@ def tokens_title(count):
     return "1 token" if count == 1 else str(count)
 
 
+def milliseconds(value):
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
 def cell(row):
-    return f"{row['median_ms']:.3g} ({row['roofline_share']:.2f})" if row else ""
+    return f"{milliseconds(row['median_ms'])} ({row['roofline_share']:.2f})" if row else ""
 
 
 def several_devices(rows):
