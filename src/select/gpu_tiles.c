@@ -49,7 +49,7 @@ static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, 
     if (t->k == 0 || t->k % k_unit != 0) return "k must be a multiple of 4, with int8 of 128";
     if (t->buffers != 1 && t->buffers != 2) return "buffers must be 1 or 2";
     if (clmoe__gpu_tile_group(t) % (t->columns / 4) != 0) return "a row of weights is no fraction of the work-items";
-    /* POCL 3.1 on LLVM 14 vectorises the loads over work-items and gets them wrong if all are of one k. */
+    /* POCL 3.1 on LLVM 15 vectorises the loads over work-items and gets them wrong if all are of one k. */
     if (clmoe__gpu_tile_group(t) < 2 * (t->columns / 4)) return "the work-items must load two rows of weights at a time";
     if (arithmetic == CLMOE_ARITHMETIC_INT8 && t->columns / t->lanes * (t->k / 4) % clmoe__gpu_tile_group(t) != 0)
         return "int8 codes of a tile of weights must be a multiple of the work-items";
