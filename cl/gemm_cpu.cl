@@ -5,7 +5,7 @@
  * row tiles over it, so a panel is read from memory once; it is prefetched ahead of use. Each sum has one order over k
  * whatever the tile's height, so a row's bits do not depend on its neighbours.
  *
- *   global id 0   panel; where int8 rows are handed over (y_int8.clh), RUN_PANELS of them
+ *   global id 0   panel; where int8 rows are handed over (y_int8.clh), SPAN_PANELS of them
  *   global id 1   n-th expert that has rows (without a plan: 0)
  *   global id 2   chunk of the group's tiles (with a plan: 0)
  *
@@ -86,8 +86,8 @@ static inline uint tile_row(uint rows, uint t, uint tiles) {
 #error "GROUP_TILES must be 1 unless block formats are decoded"
 #endif
 
-#ifndef RUN_PANELS
-#define RUN_PANELS 1 /* that a work-group does */
+#ifndef SPAN_PANELS
+#define SPAN_PANELS 1 /* that a work-group does */
 #endif
 
 static inline ulong row_elements(uint features) {
@@ -183,7 +183,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global const int *plan, ulong plan_offset,        /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
     uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk, uint one_row) {
-    const uint panel = get_global_id(0) * RUN_PANELS;
+    const uint panel = get_global_id(0) * SPAN_PANELS;
     if (tokens == 0 || panel >= panels) return;
     uint group = 0, first = 0, rows;
     if (plan == 0) {
@@ -208,9 +208,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         real sums[2 * TILE_ROWS * GROUP_TILES];
 #ifdef ROUND_VECTORS
         real values[TILE_ROWS * SPAN_VECTORS]; /* of panels that do not exist 0 */
-        for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < RUN_PANELS; i++) values[i] = (real)(0.0f);
+        for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < SPAN_PANELS; i++) values[i] = (real)(0.0f);
 #endif
-        for (uint p = 0; p < min((uint)RUN_PANELS, panels - panel); p++) {
+        for (uint p = 0; p < min((uint)SPAN_PANELS, panels - panel); p++) {
             const ulong index = (ulong)group * panels + panel + p;
             __global const weight_t *weights;
             SHARD_PANEL(weights, index, w.elements)
@@ -229,7 +229,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         }
 #ifdef ROUND_VECTORS
         const uint begin = tile_row(rows, t, w.tiles), height = tile_row(rows, end, w.tiles) - begin;
-        store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / RUN_PANELS,
+        store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / SPAN_PANELS,
                    features_out);
 #endif
     }

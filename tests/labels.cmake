@@ -2,7 +2,6 @@
 #
 #   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more
 #                                         than half a minute, not run under AddressSanitizer
-#   clmoe_test_timeout(TEST SECONDS)      instead of 300
 #   clmoe_test_serial(TEST)               never beside another test
 #   clmoe_test_turns(TEST FOLDER)         not beside those of this FOLDER, where they keep compiled kernels together
 #   clmoe_test_variant(TEST NAME [ENV A=1 B=2 ...] [ARGS ...] [LABELS ...])
@@ -20,7 +19,7 @@ clmoe_test_labels(test_faults long)
 clmoe_test_labels(test_layer long)
 clmoe_test_labels(test_record long)
 clmoe_test_oclgrind(test_oclgrind)
-# Elsewhere one of its shapes: other tests have more, and of all that they have.
+# It is written for oclgrind. Without it one shape is enough: the other tests of layers have more of them.
 set_property(TEST test_oclgrind APPEND PROPERTY ENVIRONMENT CLMOE_TEST_SHORT=1)
 clmoe_test_oclgrind(test_select)
 clmoe_test_oclgrind(test_select_team)
@@ -38,7 +37,6 @@ clmoe_test_labels(test_gguf_golden long)
 clmoe_test_labels(test_formats long)
 clmoe_test_labels(test_layer_blocks long)
 clmoe_test_labels(test_block_gemm long)
-clmoe_test_labels(test_e4m3_gemm long)
 clmoe_test_labels(test_block_properties long)
 clmoe_test_labels(test_gpu_shapes long)
 foreach(test e4m3_gemm e4m3_pack few_slots full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild
@@ -47,7 +45,6 @@ foreach(test e4m3_gemm e4m3_pack few_slots full_tiles group_layers int8_dots lay
 endforeach()
 # CLBlast keeps what it made until the process ends.
 clmoe_test_labels(test_clblast long)
-clmoe_test_timeout(test_formats 900)
 
 # Layers of f32, f16 and bf16: about a third of their kernels are those of the others.
 foreach(test arguments arguments_io command_golden devices faults faults_groups golden groups layer layer_io layer_latent

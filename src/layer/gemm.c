@@ -130,9 +130,9 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     gemm->row_is_operand = gemm->shares_row && spec->x_is_apart && spec->x_format == CLMOE_F32 &&
                            spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
                            spec->matrix->in_features % ROW_BLOCK == 0;
-    gemm->run_panels = 1;
+    gemm->span_panels = 1;
     if (spec->y_is_operand && is_cpu_macro(gemm) && spec->matrix->arithmetic == CLMOE_ARITHMETIC_INT8)
-        gemm->run_panels = INT8_SPAN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
+        gemm->span_panels = INT8_SPAN / (spec->matrix->lanes * (spec->matrix->gated ? 1 : 2));
     memcpy(gemm->scales, spec->scales, sizeof gemm->scales);
     gemm->x_bytes = clmoe__format_bytes(spec->x_is_operand ? operand_format(gemm) : spec->x_format);
     gemm->y_bytes = clmoe__format_bytes(spec->y_is_operand ? operand_format(gemm) : spec->y_format);
@@ -238,7 +238,7 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     const clmoe__matrix *matrix = gemm->matrix;
     const uint64_t tiles = clmoe__gemm_tiles_bound(gemm, io);
     uint32_t tiles_per_chunk = UINT32_MAX;
-    const uint32_t panels = (uint32_t)clmoe__div_up(matrix->panels, gemm->run_panels);
+    const uint32_t panels = (uint32_t)clmoe__div_up(matrix->panels, gemm->span_panels);
     size_t global[3] = {panels, io->layout != NULL ? io->layout->max_active : 1, 1};
     if (io->tokens == 0) global[1] = 0;
     if (io->layout == NULL && panels < 8 * run->context->device.compute_units)

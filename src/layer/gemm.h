@@ -40,7 +40,7 @@ typedef struct clmoe__gemm {
     uint32_t slots;
     int shares_row;            /* where x has one row, all groups read it */
     int row_is_operand;        /* and that row of x is a packed row as it stands */
-    uint32_t run_panels;       /* a work-group of the cpu macro-kernel does */
+    uint32_t span_panels;      /* SPAN_PANELS of cl/gemm_cpu.cl */
     uint32_t x_format, x_bytes, y_bytes; /* bytes of an element */
     const char *stage;         /* clblast macro-kernel */
     int has_epilogue;          /* clblast macro-kernel: multiply finishes its products; 0: they are finished */

@@ -7,9 +7,8 @@
 #define FLOATS (1u << CLMOE_ARITHMETIC_F32 | 1u << CLMOE_ARITHMETIC_BF16)
 #define INT8   (1u << CLMOE_ARITHMETIC_INT8)
 
-/* The portable rows need 64 work-items and 16 KiB of local memory; the others 256 and less than 48 KiB. Registers were counted by
- * offline compilers for NVIDIA, AMD and Intel: only Intel's spills, 7 with q8_0 in int8 on dg2, and on pvc, where it takes
- * sub-groups of 32, up to 91. int8 measures x in a step of its own (cl/gpu_int8.clh), so a second buffer would save no barrier.
+/* The portable rows need 64 work-items and 16 KiB of local memory; the others 256 and less than 48 KiB. Registers and spills by
+ * offline compilers for NVIDIA, AMD and Intel: bench/results/compile_matrix.tsv. int8 measures x in a step of its own (cl/gpu_int8.clh), so a second buffer would save no barrier.
  * rows, columns, k, lanes, rows of a work-item, of a vector, buffers */
 static const clmoe__gpu_shape shapes[] = {
     {"float", FLOATS, {64, 128, 16, 4, 4, 4, 2}, {8, 64, 32, 4, 1, 1, 1}, 64},
