@@ -2,7 +2,6 @@
 #
 #   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more
 #                                         than half a minute, not run under AddressSanitizer
-#   clmoe_test_serial(TEST)               never beside another test
 #   clmoe_test_turns(TEST FOLDER)         not beside those of this FOLDER, where they keep compiled kernels together
 #   clmoe_test_variant(TEST NAME [ENV A=1 B=2 ...] [ARGS ...] [LABELS ...])
 #                                         the same program once more, as the test TEST.NAME in this environment
