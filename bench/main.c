@@ -50,7 +50,8 @@ static const struct {
 static int print_usage(void) {
     printf("Usage: clmoe-bench COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++) printf("  %-9s  %s\n", commands[i].name, commands[i].summary);
-    return printf("\nclmoe-bench COMMAND --help explains a command's options and shows an example. Exit status: 0, 1 after a\n"
+    return printf("\nclmoe-bench COMMAND --help explains a command's options and shows an example. Exit status: 0, 1 "
+                  "after a\n"
                   "failure or a missed target, 2 for a wrong argument.\n\n"
                   "Examples: clmoe-bench report out --quick\n"
                   "          clmoe-bench layer --model olmoe --tokens 1,64,512 --weights bf16,q4_K\n"

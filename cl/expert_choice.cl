@@ -2,11 +2,20 @@
  * index and weight are [T, EXPERTS], and the second kernel works on columns, in place:
  *
  *     score_tokens    weight[t, e] = score of the logit, index[t, e] = its order key
- *     take_tokens     LANES neighbouring experts a work-item: the capacity-th largest key of each column is found bit
- *                     by bit; tokens above it, and the first ones equal to it, keep their weight and get index e; the
- *                     others get 0 and -1
+ *     take_tokens     the capacity-th largest key of each column is found; tokens above it, and the first ones equal to
+ *                     it, keep their weight and get index e; the others get 0 and -1
+ *
+ *   TAKE_ITEMS     work-items of a group that take tokens: 1: none shares a column, each has LANES neighbouring ones and
+ *                  finds their keys bit by bit; more: expert_choice_group.clh, with TAKE_COLUMNS experts a group
  */
 #include "routing.clh"
+
+#ifndef TAKE_ITEMS
+#define TAKE_ITEMS 1
+#endif
+#ifndef TAKE_COLUMNS
+#define TAKE_COLUMNS 1
+#endif
 
 #ifndef LOCAL_SIZE
 #define LOCAL_SIZE 1
@@ -31,18 +40,22 @@ __kernel void score_tokens(uint tokens, __global const int *token_count, ulong t
     }
 }
 
+/* ceil(valid * CAPACITY_FACTOR / EXPERTS), the product rounded to f32, at most valid. */
+static inline uint capacity_of(uint valid) {
+    const ulong product = (ulong)ceil((float)valid * CAPACITY_FACTOR);
+    return (uint)min((product + EXPERTS - 1u) / EXPERTS, (ulong)valid);
+}
+
+#if TAKE_ITEMS > 1
+#include "expert_choice_group.clh"
+#else
+
 /* The keys of up to LANES neighbouring experts. */
 static inline bits load_keys(__global const int *key, uint lanes) {
     if (lanes >= LANES) return REAL_LOAD((__global const uint *)key);
     uint part[LANES];
     for (uint i = 0; i < LANES; ++i) part[i] = i < lanes ? as_uint(key[i]) : 0u;
     return REAL_LOAD(part);
-}
-
-/* ceil(valid * CAPACITY_FACTOR / EXPERTS), the product rounded to f32, at most valid. */
-static inline uint capacity_of(uint valid) {
-    const ulong product = (ulong)ceil((float)valid * CAPACITY_FACTOR);
-    return (uint)min((product + EXPERTS - 1u) / EXPERTS, (ulong)valid);
 }
 
 __attribute__((reqd_work_group_size(LOCAL_SIZE, 1, 1)))
@@ -84,3 +97,5 @@ __kernel void take_tokens(uint tokens, __global const int *token_count, ulong to
         }
     }
 }
+
+#endif

@@ -6,7 +6,7 @@
  * whatever the tile's height, so a row's bits do not depend on its neighbours.
  *
  *   global id 0   panel; where int8 rows are handed over (y_int8.clh), SPAN_PANELS of them
- *   global id 1   n-th expert that has rows (without a plan: 0)
+ *   global id 1   n-th expert that has rows (without a plan: 0); with COMBINE and its `out`, 0: the group does all experts
  *   global id 2   chunk of the group's tiles (with a plan: 0)
  *
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
@@ -16,6 +16,7 @@
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, and those of block_int8.clh
  *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take longer for
  *                     a line than memory does when it is quick
+ *   COMBINE       1: where there is one token, its rows may be added up here too (combine.clh): a launch less
  *   NEXT_PANEL_BYTES  a panel larger than this is not fetched before its turn: two must fit in the L2 cache
  * and those of panel.clh, epilogue.clh and activation.clh. How a tile is multiplied: register_tile.clh (weights as they are
  * stored), block_decode.clh (block formats decoded first), block_int8.clh (block formats, integer dot products).
@@ -59,6 +60,15 @@ typedef uint row_t;
 #include "micro/prefetch.clh"
 #include "rows.clh"
 #include "epilogue.clh"
+#ifndef COMBINE
+#define COMBINE 0
+#endif
+#if COMBINE
+#include "combine.clh"
+#define THEN_COMBINE , COMBINE_ARGUMENTS
+#else
+#define THEN_COMBINE
+#endif
 
 /* Tile t of `tiles` begins here; near-equal heights, as dispatch.cl cuts them. */
 static inline uint tile_row(uint rows, uint t, uint tiles) {
@@ -155,8 +165,9 @@ static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, u
 /* What all tiles of a work-group share. */
 typedef struct job {
     __global const row_t *rows_at; /* the group's packed rows */
-    ulong first;                   /* the group's first row */
+    uint group, first;             /* and its first row */
     uint rows, tiles, tile_begin, tile_end, features_in, features_out;
+    uint one_row;   /* 1: all rows are the one at rows_at */
     ulong elements; /* of a panel */
     float scale[2];
 } job;
@@ -169,10 +180,34 @@ static inline void panel_tiles(real *sums, const job *w, __global const weight_t
     const uint height = tile_row(w->rows, t + 1, w->tiles) - tile_row(w->rows, t, w->tiles);
     const uint distance = height < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
     __global const weight_t *ahead = weights + (fetch_next ? w->elements : distance / sizeof(weight_t));
-    multiply(sums, w->rows_at, weights, ahead, w->features_in, w->rows, t, end, w->tiles);
     const uint count = tile_row(w->rows, end, w->tiles) - tile_row(w->rows, t, w->tiles);
+    uint rows = w->rows, tiles = w->tiles;
+    if (w->one_row) t = 0, end = rows = tiles = 1;
+    multiply(sums, w->rows_at, weights, ahead, w->features_in, rows, t, end, tiles);
+    for (uint i = 2; i < 2 * count && w->one_row; i++) sums[i] = sums[i % 2];
     for (uint i = 0; i < count; i++) finish(sums + 2 * i, w->scale, bias);
 }
+
+/* The n-th group that has rows, or without a plan the only one, of `tokens` rows. */
+static inline void find_rows(job *w, __global const int *plan, uint groups, uint n, uint tokens) {
+    w->group = w->first = 0;
+    w->rows = tokens;
+    if (plan == 0) return;
+    w->group = (uint)plan[PLAN_ACTIVE(groups) + n];
+    w->first = (uint)plan[PLAN_OFFSET(groups) + w->group];
+    w->rows = (uint)plan[PLAN_OFFSET(groups) + w->group + 1] - w->first;
+}
+
+#ifndef ROUND_VECTORS
+/* Stores one panel's sums of tiles [t, end). */
+static inline void store_tiles(const real *sum, const job *w, __global y_t *y, ulong y_stride, uint t, uint end, uint panel) {
+    for (uint u = t; u < end; u++) {
+        const uint begin = tile_row(w->rows, u, w->tiles), height = tile_row(w->rows, u + 1, w->tiles) - begin;
+        for (uint i = 0; i < height; i++, sum += 2)
+            store_row(sum, y, y_stride, w->first + begin, height, i, panel, w->features_out);
+    }
+}
+#endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global const row_t *rows_base, ulong rows_offset, /* packed rows */
@@ -182,55 +217,59 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
     __global y_t *y_base, ulong y_offset, ulong y_stride,
     __global const int *plan, ulong plan_offset,        /* NULL: one group of all tokens */
     __global const int *token_count, ulong token_count_offset,
-    uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk, uint one_row) {
+    uint tokens, uint groups, uint panels, uint features_in, uint features_out, uint tiles_per_chunk,
+    uint one_row THEN_COMBINE) {
     const uint panel = get_global_id(0) * SPAN_PANELS;
     if (tokens == 0 || panel >= panels) return;
-    uint group = 0, first = 0, rows;
-    if (plan == 0) {
-        rows = valid_tokens(tokens, token_count, token_count_offset);
-    } else {
-        plan += plan_offset;
-        if (get_global_id(1) >= (uint)plan[PLAN_ACTIVE_EXPERTS]) return;
-        group = (uint)plan[PLAN_ACTIVE(groups) + get_global_id(1)];
-        first = (uint)plan[PLAN_OFFSET(groups) + group];
-        rows = (uint)plan[PLAN_OFFSET(groups) + group + 1] - first;
-    }
-    const ulong first_row = one_row ? 0 : first; /* one row: of the only token, for all of its experts */
-    job w = {.rows_at = rows_base + rows_offset + first_row * row_elements(features_in), .first = first, .rows = rows,
-             .tiles = (rows + TILE_ROWS - 1) / TILE_ROWS, .features_in = features_in, .features_out = features_out,
-             .elements = panel_elements(features_in)};
-    w.tile_begin = min((uint)get_global_id(2) * tiles_per_chunk, w.tiles);
-    w.tile_end = min(w.tile_begin + tiles_per_chunk, w.tiles);
-    w.scale[0] = SCALED ? scale0[group] : 1.0f;
-    w.scale[1] = SCALED ? scale1[group] : 1.0f;
-    for (uint t = w.tile_begin, end; t < w.tile_end; t = end) {
-        end = min(t + GROUP_TILES, w.tile_end);
-        real sums[2 * TILE_ROWS * GROUP_TILES];
-#ifdef ROUND_VECTORS
-        real values[TILE_ROWS * SPAN_VECTORS]; /* of panels that do not exist 0 */
-        for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < SPAN_PANELS; i++) values[i] = (real)(0.0f);
+    if (plan != 0) plan += plan_offset;
+    const uint active = plan != 0 ? (uint)plan[PLAN_ACTIVE_EXPERTS] : 1;
+    uint n = get_global_id(1), last = min(n + 1, active);
+#if COMBINE
+    if (out != 0) last = active;
 #endif
-        for (uint p = 0; p < min((uint)SPAN_PANELS, panels - panel); p++) {
-            const ulong index = (ulong)group * panels + panel + p;
-            __global const weight_t *weights;
-            SHARD_PANEL(weights, index, w.elements)
-            panel_tiles(sums, &w, weights, bias_base + (BIAS ? index * PANEL_COLUMNS : 0), t, end);
-            const real *sum = sums;
-            for (uint u = t; u < end; u++) {
-                const uint begin = tile_row(rows, u, w.tiles), height = tile_row(rows, u + 1, w.tiles) - begin;
-                for (uint i = 0; i < height; i++, sum += 2) {
+    const uint valid = valid_tokens(tokens, token_count, token_count_offset);
+    for (; n < last; n++) {
+        job w = {.features_in = features_in,
+                 .features_out = features_out,
+                 .one_row = one_row,
+                 .elements = panel_elements(features_in)};
+        find_rows(&w, plan, groups, n, valid);
+        /* one row: of the only token, for all of its experts */
+        w.rows_at = rows_base + rows_offset + (one_row ? 0 : (ulong)w.first) * row_elements(features_in);
+        w.tiles = (w.rows + TILE_ROWS - 1) / TILE_ROWS;
+        w.tile_begin = min((uint)get_global_id(2) * tiles_per_chunk, w.tiles);
+        w.tile_end = min(w.tile_begin + tiles_per_chunk, w.tiles);
+        w.scale[0] = SCALED ? scale0[w.group] : 1.0f;
+        w.scale[1] = SCALED ? scale1[w.group] : 1.0f;
+        for (uint t = w.tile_begin, end; t < w.tile_end; t = end) {
+            end = min(t + GROUP_TILES, w.tile_end);
+            real sums[2 * TILE_ROWS * GROUP_TILES];
 #ifdef ROUND_VECTORS
-                    keep_row(values + i * SPAN_VECTORS, sum, p);
+            const uint begin = tile_row(w.rows, t, w.tiles), height = tile_row(w.rows, end, w.tiles) - begin;
+            real values[TILE_ROWS * SPAN_VECTORS]; /* of panels that do not exist 0 */
+            for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < SPAN_PANELS; i++) values[i] = (real)(0.0f);
+#endif
+            for (uint p = 0; p < min((uint)SPAN_PANELS, panels - panel); p++) {
+                const ulong index = (ulong)w.group * panels + panel + p;
+                __global const weight_t *weights;
+                SHARD_PANEL(weights, index, w.elements)
+                panel_tiles(sums, &w, weights, bias_base + (BIAS ? index * PANEL_COLUMNS : 0), t, end);
+#ifdef ROUND_VECTORS
+                for (uint i = 0; i < height; i++) keep_row(values + i * SPAN_VECTORS, sums + 2 * i, p);
 #else
-                    store_row(sum, y_base + y_offset, y_stride, w.first + begin, height, i, panel, features_out);
+                store_tiles(sums, &w, y_base + y_offset, y_stride, t, end, panel);
 #endif
-                }
             }
-        }
 #ifdef ROUND_VECTORS
-        const uint begin = tile_row(rows, t, w.tiles), height = tile_row(rows, end, w.tiles) - begin;
-        store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / SPAN_PANELS,
-                   features_out);
+            store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / SPAN_PANELS,
+                        features_out);
 #endif
+        }
     }
+#if COMBINE
+    if (out == 0 || valid == 0) return;
+    COMBINE_TOKEN(t, 0, y_base + y_offset);
+    for (uint c = panel * PANEL_COLUMNS; c < min((panel + 1) * PANEL_COLUMNS, hidden); c += LANES)
+        combine_vector(&t, c, (int)(hidden - c));
+#endif
 }

@@ -7,7 +7,7 @@
  * through once and whose missing rows cost nothing.
  *
  *   group id 0   tile of columns          group id 1   FEW 0: tile of rows; 1: n-th group that has rows, or slot (gpu_rows.clh)
- *   local id 0   column item + COLUMN_ITEMS * row item
+ *   local id 0   column item + COLUMN_ITEMS * row item + TEAM_ITEMS * team, which is 0 but with SPLIT
  *
  * The parameters: gpu_tile.clh, gpu_rows.clh, gpu_x.clh, panel.clh, epilogue.clh, activation.clh, and for int8 micro/quad.clh.
  */
@@ -47,9 +47,13 @@
 
 /* Stores LANES columns of a row; y points at `column`. */
 static inline void store_vector(__global y_t *y, real value, uint column, uint columns, int aligned) {
-#if Y_FORMAT == FORMAT_F32
+#if Y_FORMAT != FORMAT_F16
     if (aligned && column + LANES <= columns) {
+#if Y_FORMAT == FORMAT_F32
         *(__global real *)y = value;
+#else
+        *(__global shorts *)y = bf16_from_real(value);
+#endif
         return;
     }
 #endif
@@ -81,7 +85,7 @@ static inline void finish(real sum0, real sum1, float scale0, float scale1, __gl
 #endif
 }
 
-__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
+SUB_GROUP_SIZE __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     __global const x_t *x, ulong x_offset, ulong x_stride, /* the rows' source */
     __global const float *weight, ulong weight_offset,     /* [tokens, SLOTS]; NULL without WEIGHTED */
     SHARD_PARAMETERS,                                      /* packed weights */
@@ -91,19 +95,21 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
     __global const int *plan, ulong plan_offset,           /* may be NULL */
     __global const int *token_count, ulong token_count_offset,
     uint tokens, uint groups, uint panels, uint features_in, uint features_out, ulong plan_tiles, ulong plan_row_slot,
-    __global const int *index, ulong index_offset, uint index_slots, uint first_expert, /* gpu_rows.clh; may be NULL */
-    __global int *slot_row, ulong slot_row_offset, __global int *load, ulong load_offset, uint classes, uint load_accumulate,
-    uint least_rows, uint most_rows) {                     /* groups with fewer or more are the other kernel's */
+    uint least_rows, uint most_rows                        /* groups with fewer or more are the other kernel's */
+    DIRECT_PARAMETERS) {                                   /* gpu_rows.clh */
     __local uint x_memory[BUFFERS * X_WORDS] __attribute__((aligned(64)));
     __local uint w_memory[BUFFERS * W_WORDS] __attribute__((aligned(64)));
     __local uint slot_list[FEW ? DIRECT_SLOTS : 1];
-    const uint item = get_local_id(0), column_item = item % COLUMN_ITEMS, row_item = item / COLUMN_ITEMS;
+#if SPLIT > 1
+    __local float span_memory[SPLIT * SPAN_WORDS] __attribute__((aligned(64)));
+#endif
+    const uint item = get_local_id(0), team = item / TEAM_ITEMS;
+    const uint column_item = item % COLUMN_ITEMS, row_item = item % TEAM_ITEMS / COLUMN_ITEMS;
     if (tokens == 0) return;
     const row_source source = {.plan = plan == 0 ? plan : plan + plan_offset, .tiles_at = plan_tiles,
-                               .row_slot_at = plan_row_slot, .index = index == 0 ? index : index + index_offset,
-                               .index_slots = index_slots, .first_expert = first_expert, .groups = groups,
+                               .row_slot_at = plan_row_slot, .groups = groups,
                                .tokens = plan == 0 ? valid_tokens(tokens, token_count, token_count_offset) : tokens,
-                               .least_rows = least_rows, .most_rows = most_rows};
+                               .least_rows = least_rows, .most_rows = most_rows DIRECT_SOURCE};
 #if FEW
     if (slot_row != 0 && get_group_id(0) == 0 && get_group_id(1) == 0)
         leave_places(&source, item, GROUP, slot_row + slot_row_offset, load == 0 ? load : load + load_offset, classes,
@@ -141,6 +147,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
         w_fetch(w_pieces, weights, item, 0, features_in);
         if (BUFFERS == 2) barrier(CLK_LOCAL_MEM_FENCE);
         const uint steps = K_STEPS(features_in);
+        const int has_rows = row_item * ROW_VECTOR < rows;
         uint buffer = 0;
         for (uint k = 0; k < steps; k += TILE_K) {
             __local uint *x_part = x_memory + buffer * X_WORDS, *w_part = w_memory + buffer * W_WORDS;
@@ -148,6 +155,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
             x_measure(x_part, x_pieces, x_rows, item, k, features_in);
 #endif
             if (BUFFERS == 1 || X_IS_MEASURED) barrier(CLK_LOCAL_MEM_FENCE);
+#if SPLIT > 1 /* the spans of the step before */
+            if (k != 0 && team == 0 && has_rows) add_spans(sum, span_memory, row_item, column_item, parts, TILE_K);
+#endif
             x_put(x_part, x_pieces, x_rows, item, k, features_in);
             w_put(w_part, w_pieces, item, k, features_in);
             barrier(CLK_LOCAL_MEM_FENCE);
@@ -155,10 +165,20 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_gpu(
                 x_fetch(x_pieces, x_rows, item, k + TILE_K, features_in, x_aligned);
                 w_fetch(w_pieces, weights, item, k + TILE_K, features_in);
             }
-            if (row_item * ROW_VECTOR < rows) multiply(sum, x_part, w_part, row_item, column_item, parts, steps - k);
+#if SPLIT > 1
+            if (has_rows)
+                multiply_span(span_memory, x_part, w_part, team, row_item, column_item, parts, steps - k);
+#else
+            if (has_rows) multiply(sum, x_part, w_part, row_item, column_item, parts, steps - k);
+#endif
             buffer = (buffer + 1) % BUFFERS;
         }
-        if (panel >= panels) continue;
+#if SPLIT > 1
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (team == 0 && has_rows)
+            add_spans(sum, span_memory, row_item, column_item, parts, steps - (steps - 1) / TILE_K * TILE_K);
+#endif
+        if (panel >= panels || team != 0) continue;
         __global const float *bias = bias_base + (BIAS ? ((ulong)set.group * panels + panel) * PANEL_COLUMNS + lane : 0);
         _Pragma("unroll") for (uint i = 0; i < ITEM_ROWS; i++) {
             const uint r = i / ROW_VECTOR * PART_ROWS + row_item * ROW_VECTOR + i % ROW_VECTOR;

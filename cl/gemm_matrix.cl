@@ -75,7 +75,9 @@
 #error "PANELS_EACH must be a multiple of the panels of a fragment"
 #endif
 #define UNDER_WAY (MULTIPLIES_ASYNC && STAGES > 2) /* runs that may still be multiplied when the next one begins */
-#define AHEAD (STAGES - 1 - UNDER_WAY) /* runs that are brought before they are multiplied */
+/* Runs that share a barrier (matrix_steady.clh), and runs that are brought before they are multiplied. */
+#define TOGETHER (STAGES >= 4 && !MULTIPLIES_ASYNC && !IS_BLOCKS ? 2 : 1)
+#define AHEAD (STAGES - TOGETHER - UNDER_WAY)
 #define WARP_ACROSS (PANELS_EACH / FRAGMENT_PANELS) /* fragments of a warp across panels */
 #define WARP_FRAGMENTS ((TILE_ROWS + WARPS_DOWN * FRAGMENT_ROWS - 1) / (WARPS_DOWN * FRAGMENT_ROWS))
 #define WARP_ROWS (WARP_FRAGMENTS * FRAGMENT_ROWS)
@@ -228,17 +230,22 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
     if (load.x_aligned) {
         steady_loader steady;
         steady_aim(&steady, &load);
-        for (; (run + STAGES + AHEAD) * K_RUN <= features_in; run += STAGES) {
-            UNROLL for (uint stage = 0; stage < STAGES; stage++) {
-                const uint free_stage = (stage + AHEAD) % STAGES;
-                load_wait();
+        const uint rounds = (max(features_in / K_RUN, (uint)AHEAD) - AHEAD) / STEADY_RUNS;
+        run = rounds * STEADY_RUNS;
+        for (uint left = rounds; left > 0; left--) {
+            UNROLL for (uint i = 0; i < STEADY_RUNS; i++) {
+                if (i % TOGETHER == 0) {
+                    load_wait(AHEAD - TOGETHER);
 #if MULTIPLIES_ASYNC
-                MULTIPLIES_WAIT(UNDER_WAY);
+                    MULTIPLIES_WAIT(UNDER_WAY);
 #endif
-                barrier(CLK_LOCAL_MEM_FENCE);
-                steady_begin(&steady, &load, stage, a_tiles[free_stage], b_tiles[free_stage]);
-                multiply_run(sums, a_tiles[stage], b_tiles[stage], warp_row, warp_panel, who);
-                end_x(&load, a_tiles[free_stage]);
+                    barrier(CLK_LOCAL_MEM_FENCE);
+                    UNROLL for (uint j = i; j < i + TOGETHER; j++)
+                        steady_copy(&steady, &load, j, a_tiles[(j + AHEAD) % STAGES], b_tiles[(j + AHEAD) % STAGES]);
+                }
+                steady_load(&steady, &load, i);
+                multiply_run(sums, a_tiles[i % STAGES], b_tiles[i % STAGES], warp_row, warp_panel, who);
+                steady_store(&steady, &load, a_tiles[(i + AHEAD) % STAGES], b_tiles[(i + AHEAD) % STAGES]);
             }
             steady_advance(&steady);
         }
@@ -247,7 +254,7 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
 #endif
     for (uint stage = 0; run < runs; run++) {
         const uint free_stage = stage + AHEAD < STAGES ? stage + AHEAD : stage + AHEAD - STAGES;
-        load_wait();
+        load_wait(AHEAD - 1);
         barrier(CLK_LOCAL_MEM_FENCE);
         load_begin(&load, run + AHEAD, a_tiles[free_stage], b_tiles[free_stage]);
         multiply_run(sums, a_tiles[stage], b_tiles[stage], warp_row, warp_panel, who);

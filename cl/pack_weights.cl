@@ -3,6 +3,7 @@
  * panel's own format are moved as they are; others become f32, times their scale, and are rounded to nearest even.
  * F8_B128 takes codes and scales apart, as they are.
  *
+ *   REST          1: in place of a value v, v - (v as the panel's format has it), which is 0 where that is not finite
  *   group id 0    panel of the piece
  *   group id 1    run of 64 k
  *   local id 0    shares the panel's columns; any local size
@@ -11,6 +12,9 @@
  */
 #ifndef SOURCE_FORMAT
 #define SOURCE_FORMAT 1
+#endif
+#ifndef REST
+#define REST 0
 #endif
 #define LANES 1
 #define K_RUN 64
@@ -42,7 +46,19 @@ typedef uchar panel_t;
 #include "storage.clh"
 #endif
 
-#if SOURCE_FORMAT == WEIGHT_FORMAT && WEIGHT_FORMAT == FORMAT_F32
+#if REST
+#if WEIGHT_FORMAT == FORMAT_BF16
+static inline float as_stored(float value) { return f32_from_bf16(bf16_from_f32(value)); }
+#elif WEIGHT_FORMAT == FORMAT_F32
+static inline float as_stored(float value) { return value; }
+#else
+#error "REST needs panels of FORMAT_BF16 or FORMAT_F32"
+#endif
+static inline float rest_of(float value) {
+    const float stored = as_stored(value);
+    return isfinite(stored) ? value - stored : 0.0f;
+}
+#elif SOURCE_FORMAT == WEIGHT_FORMAT && WEIGHT_FORMAT == FORMAT_F32
 #define MOVED uint
 #elif SOURCE_FORMAT == WEIGHT_FORMAT
 #define MOVED ushort
@@ -110,6 +126,9 @@ __kernel void pack_weights(
                 const scale_t scale = scale_load(scales + scales_offset, scale_row + k / block_columns);
                 value = as_float(scaled(as_uint(value), scale));
             }
+#endif
+#if REST
+            value = rest_of(value);
 #endif
             panel_store(panel, to, value);
 #endif

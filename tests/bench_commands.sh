@@ -5,6 +5,7 @@
 #   help                    every command explains itself and its options, with an example
 #   wrong                   every option refuses a wrong value, naming itself, the value and what it expects; status 2
 #   interrupt               Ctrl-C, SIGTERM and a full disk leave no part of a file
+#   tune                    f32 through CLBlast too, its rows kept, or why not
 #   compare PYTHON TESTS    ratios, noise bounds and the exit status
 #   pictures TESTS          report without gnuplot, and ended while gnuplot draws
 #   report PYTHON TESTS     report --quick writes all it promises
@@ -127,6 +128,17 @@ interrupt)
     (ulimit -f 0 && exec "$bench" roofline --json "$folder/there/roofline.json") >/dev/null 2>&1 &&
         fail "a full disk was no failure"
     none_left "a full disk"
+    ;;
+tune)
+    tune() { CLMOE_TUNING="$folder/rows" "$bench" tune $shape --tokens 1,5 --weights f32 --seconds "$2" --quiet >"$folder/$1"; }
+    CLMOE_DISABLE=clblast tune without 1 || fail "tune failed"
+    grep -q "CLBlast    not timed: disabled by name" "$folder/without" || fail "nothing says why CLBlast is not timed"
+    ! grep -qs "clblast/gemm" "$folder/rows" || fail "a row for what was not timed"
+    tune with 5 || fail "tune failed"
+    if grep "CLBlast    not timed" "$folder/with"; then exit 0; fi
+    grep -q "forward's time" "$folder/with" || fail "no time through CLBlast"
+    rows=$(grep -cE '" clblast/gemm f32 f32 k64,n[0-9]+ tile_rows=[0-9]+ own_percent=[0-9]+$' "$folder/rows")
+    [ "$rows" -eq 2 ] || fail "$rows rows of CLBlast's are kept, expected 2"
     ;;
 compare)
     need_python "$1" "$2"

@@ -100,3 +100,10 @@ uint64_t cache_folder_bytes(const test_folder *folder) {
     free(list);
     return bytes;
 }
+
+void cache_expect(const cache_use *use, uint64_t hits, uint64_t misses, uint64_t stores, uint64_t rejected) {
+    const clmoe_cache_stats *s = &use->stats;
+    if (s->hits != hits || s->misses != misses || s->stores != stores || s->rejected != rejected || s->failures != 0)
+        fail_msg("hits %d, misses %d, stores %d, rejected %d, failures %d; log: %s", (int)s->hits, (int)s->misses,
+                 (int)s->stores, (int)s->rejected, (int)s->failures, use->log);
+}

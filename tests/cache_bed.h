@@ -19,6 +19,14 @@ clmoe_context_desc cache_desc(const char *folder);
  * `factor` is made, launched and gives the right result. With keep_for_pack, the pack is then written to pack_path. */
 cache_use cache_use_once(const clmoe_context_desc *desc, const char *const *packs, int factor, const char *pack_path);
 
+#define CONTAINS(text, part)                                                              \
+    do {                                                                                  \
+        if (strstr((text), (part)) == NULL) fail_msg("\"%s\" is not in: %s", part, text); \
+    } while (0)
+
+/* Its statistics of these, and no failures. */
+void cache_expect(const cache_use *use, uint64_t hits, uint64_t misses, uint64_t stores, uint64_t rejected);
+
 /* Reads and writes whole files; the size is what was read. */
 size_t cache_read_file(const char *path, unsigned char *bytes, size_t capacity);
 /* The path of the i-th entry (in order of names) in the folder, as test_path. Asserts that there are `count`. */

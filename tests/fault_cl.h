@@ -1,6 +1,6 @@
 /* OpenCL entry points that count, that fail on demand, and that know how many objects are alive: what a context gets
- * through clmoe_context_desc.get_symbol. Programs and the cl_context are kept behind them for the whole process, so that
- * thousands of contexts in a row compile every kernel once. */
+ * through clmoe_context_desc.get_symbol. Programs and the cl_context are kept behind them for the whole process, so
+ * that thousands of contexts in a row compile every kernel once. */
 #ifndef CLMOE_TESTS_FAULT_CL_H
 #define CLMOE_TESTS_FAULT_CL_H
 

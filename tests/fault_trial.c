@@ -31,9 +31,10 @@ static void run(void (*scenario)(void), fault_entry entry, unsigned nth) {
     fault_plan(entry, nth);
     scenario();
     const fault_live alive = fault_alive();
-    if (alive.devices || alive.contexts || alive.queues || alive.mems || alive.programs || alive.kernels || alive.events ||
-        alive.command_buffers) {
-        fail_msg("alive are %d devices, %d contexts, %d queues, %d buffers, %d programs, %d kernels, %d events, %d command buffers",
+    if (alive.devices || alive.contexts || alive.queues || alive.mems || alive.programs || alive.kernels ||
+        alive.events || alive.command_buffers) {
+        fail_msg("alive are %d devices, %d contexts, %d queues, %d buffers, %d programs, %d kernels, %d events, %d "
+                 "command buffers",
                  alive.devices, alive.contexts, alive.queues, alive.mems, alive.programs, alive.kernels, alive.events,
                  alive.command_buffers);
     }
@@ -72,5 +73,6 @@ void fault_trial(void (*scenario)(void), double seconds, test_random *random) {
         in_turn++;
         n += stride;
     }
-    print_message("%u calls a run, %u of them made to fail, and %u more of the entries' first and last\n", all, in_turn, runs);
+    print_message("%u calls a run, %u of them made to fail, and %u more of the entries' first and last\n", all, in_turn,
+                  runs);
 }

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include <cjson/cJSON.h>
+#include <jansson.h>
 
 #include "support.h"
 
@@ -38,25 +38,25 @@ static size_t type_bytes(const char *type) {
     return 1;
 }
 
-static void add_tensor(golden *g, const cJSON *entry, const char *data, size_t bytes) {
-    const cJSON *type = cJSON_GetObjectItem(entry, "dtype"), *shape = cJSON_GetObjectItem(entry, "shape");
-    const cJSON *range = cJSON_GetObjectItem(entry, "data_offsets");
-    assert_true(cJSON_IsString(type) && cJSON_IsArray(shape) && cJSON_GetArraySize(range) == 2);
-    golden_tensor t = {.count = 1, .rank = (uint32_t)cJSON_GetArraySize(shape)};
+static void add_tensor(golden *g, const char *name, const json_t *entry, const char *data, size_t bytes) {
+    const json_t *type = json_object_get(entry, "dtype"), *shape = json_object_get(entry, "shape");
+    const json_t *range = json_object_get(entry, "data_offsets");
+    assert_true(json_is_string(type) && json_is_array(shape) && json_array_size(range) == 2);
+    golden_tensor t = {.count = 1, .rank = (uint32_t)json_array_size(shape)};
     assert_true(t.rank <= 4);
-    (void)snprintf(t.type, sizeof t.type, "%s", type->valuestring);
+    (void)snprintf(t.type, sizeof t.type, "%s", json_string_value(type));
     for (uint32_t i = 0; i < t.rank; i++) {
-        t.shape[i] = (uint64_t)cJSON_GetNumberValue(cJSON_GetArrayItem(shape, (int)i));
+        t.shape[i] = (uint64_t)json_integer_value(json_array_get(shape, i));
         t.count *= (size_t)t.shape[i];
     }
-    const size_t from = (size_t)cJSON_GetNumberValue(cJSON_GetArrayItem(range, 0));
-    const size_t to = (size_t)cJSON_GetNumberValue(cJSON_GetArrayItem(range, 1));
+    const size_t from = (size_t)json_integer_value(json_array_get(range, 0));
+    const size_t to = (size_t)json_integer_value(json_array_get(range, 1));
     assert_true(from <= to && to <= bytes);
     assert_int_equal(to - from, t.count * type_bytes(t.type));
-    t.name = malloc(strlen(entry->string) + 1);
+    t.name = malloc(strlen(name) + 1);
     t.data = malloc(to - from + 1);
     assert_true(t.name != NULL && t.data != NULL);
-    memcpy(t.name, entry->string, strlen(entry->string) + 1);
+    memcpy(t.name, name, strlen(name) + 1);
     memcpy(t.data, data + from, to - from);
     g->tensors = realloc(g->tensors, (g->count + 1) * sizeof *g->tensors);
     assert_non_null(g->tensors);
@@ -72,22 +72,23 @@ static int add_file(golden *g, const char *folder, const char *name) {
     uint64_t header = 0;
     for (int i = 7; i >= 0; i--) header = header << 8 | (uint8_t)file[i];
     assert_true(header <= bytes - 8);
-    cJSON *json = cJSON_ParseWithLength(file + 8, (size_t)header);
+    json_t *json = json_loadb(file + 8, (size_t)header, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(json);
-    const cJSON *entry = NULL;
-    cJSON_ArrayForEach(entry, json) {
-        if (strcmp(entry->string, "__metadata__") != 0) add_tensor(g, entry, file + 8 + header,
-        bytes - 8 - (size_t)header);
+    const char *tensor;
+    const json_t *entry;
+    json_object_foreach(json, tensor, entry) {
+        if (strcmp(tensor, "__metadata__") != 0)
+            add_tensor(g, tensor, entry, file + 8 + header, bytes - 8 - (size_t)header);
     }
-    cJSON_Delete(json);
+    json_decref(json);
     free(file);
     return 1;
 }
 
-static uint32_t number(const cJSON *json, const char *name) {
-    const cJSON *item = cJSON_GetObjectItem(json, name);
-    if (!cJSON_IsNumber(item)) fail_msg("case.json has no number \"%s\"", name);
-    return (uint32_t)cJSON_GetNumberValue(item);
+static uint32_t number(const json_t *json, const char *name) {
+    const json_t *item = json_object_get(json, name);
+    if (!json_is_integer(item)) fail_msg("case.json has no number \"%s\"", name);
+    return (uint32_t)json_integer_value(item);
 }
 
 /* The case, its input and what is expected; no model. */
@@ -96,7 +97,7 @@ static golden open_case(const char *folder, const char *name) {
     size_t bytes = 0;
     char *text = read_file(folder, "case.json", &bytes);
     if (text == NULL) fail_msg("golden layer %s is missing", name);
-    cJSON *json = cJSON_ParseWithLength(text, bytes);
+    json_t *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(json);
     g.tokens = number(json, "tokens");
     g.hidden = number(json, "hidden");
@@ -104,7 +105,7 @@ static golden open_case(const char *folder, const char *name) {
     g.experts = number(json, "experts");
     g.top_k = number(json, "top_k");
     g.layer = number(json, "layer");
-    cJSON_Delete(json);
+    json_decref(json);
     free(text);
     assert_true(add_file(&g, folder, "input.safetensors"));
     assert_true(add_file(&g, folder, "expected.safetensors"));

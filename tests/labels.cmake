@@ -11,12 +11,11 @@
 clmoe_test_labels(test_os threads)
 clmoe_test_labels(test_first_contexts threads)
 
-# The layer: threads under ThreadSanitizer, small shapes under oclgrind, the golden files through cJSON.
+# The layer: threads under ThreadSanitizer, small shapes under oclgrind, the golden files through Jansson.
 clmoe_test_labels(test_threads threads)
 clmoe_test_labels(test_devices long)
 clmoe_test_labels(test_faults long)
 clmoe_test_labels(test_layer long)
-clmoe_test_labels(test_record long)
 clmoe_test_oclgrind(test_oclgrind)
 # It is written for oclgrind. Without it one shape is enough: the other tests of layers have more of them.
 set_property(TEST test_oclgrind APPEND PROPERTY ENVIRONMENT CLMOE_TEST_SHORT=1)
@@ -39,7 +38,8 @@ clmoe_test_labels(test_block_gemm long)
 clmoe_test_labels(test_block_properties long)
 clmoe_test_labels(test_gpu_shapes long)
 foreach(test e4m3_gemm e4m3_pack few_slots full_tiles group_layers int8_dots layer_latent matrix memory_plan model_rows pack prebuild
-             quantize select_team tuning tuning_bits faults_groups model_groups matrix_banks matrix_kernel)
+             quantize router_parts select_team tuning tuning_bits faults_groups model_groups matrix_banks matrix_kernel
+             y_format)
     clmoe_test_labels(test_${test} long)
 endforeach()
 # CLBlast keeps what it made until the process ends.

@@ -43,8 +43,8 @@ double oracle_activation(const clmoe_activation *a, double gate, double up) {
     return h * (u + (double)a->up_offset);
 }
 
-/* How far h moves at most when gate and up move by dg and du: by trying the four corners, which bounds the slope of every
- * activation here well enough for small steps. */
+/* How far h moves at most when gate and up move by dg and du: by trying the four corners, which bounds the slope of
+ * every activation here well enough for small steps. */
 static double moved(const clmoe_activation *a, double gate, double up, double dg, double du) {
     const double middle = oracle_activation(a, gate, up), step = 0x1p-20;
     double most = 0;
@@ -70,9 +70,9 @@ static double dot(const double *row, const double *x, const double *x_magnitude,
 /* The roundings of f32 sums of up to so many terms and of what is around them, relative to their magnitude. */
 static double f32_error(uint32_t terms) { return 0x1p-24 * (8 + 2 * sqrt((double)terms)); }
 
-/* The bytes of 128 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A value whose
- * error `slack * error` reaches the border of two bytes may be another step, or more of them, in the library: so much more
- * slack. */
+/* The bytes of 128 neighbours, and their scale, computed in f32 as the library does; all of them tiny are zeros. A
+ * value whose error `slack * error` reaches the border of two bytes may be another step, or more of them, in the
+ * library: so much more slack. */
 static void round_run(uint32_t n, double error, double *value, double *slack) {
     float most = 0;
     double widest = 0;
@@ -129,7 +129,9 @@ static void ffn_row(const oracle_ffn *f, uint32_t expert, double error, const do
     free(h);
 }
 
-static double ffn_error(const oracle_ffn *f) { return f32_error(f->hidden > f->intermediate ? f->hidden : f->intermediate); }
+static double ffn_error(const oracle_ffn *f) {
+    return f32_error(f->hidden > f->intermediate ? f->hidden : f->intermediate);
+}
 
 void oracle_ffn_row(const oracle_ffn *f, uint32_t expert, const double *x, double *y, double *magnitude) {
     ffn_row(f, expert, ffn_error(f), x, NULL, y, magnitude);
@@ -198,7 +200,7 @@ static void add_slot(const oracle_layer *layer, const judged *x, int32_t class, 
     ffn_row(&layer->experts, expert, routed_error(layer), row->value, row->magnitude, y->value, y->magnitude);
     for (uint32_t j = 0; j < n; j++) {
         sum->value[j] += after * y->value[j];
-        sum->magnitude[j] += fabs(after) * y->magnitude[j];
+        sum->magnitude[j] += fabs(after) * (y->magnitude[j] + layer->y_slack * fabs(y->value[j]));
     }
 }
 
@@ -228,8 +230,8 @@ static void add_shared(const oracle_layer *layer, const double *x, double *y, do
     }
 }
 
-void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index, const float *weight,
-                    const double *before, double *out, double *magnitude) {
+void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index,
+                    const float *weight, const double *before, double *out, double *magnitude) {
     const uint32_t H = layer->hidden, L = layer->experts.hidden, n = H > L ? H : L;
     double *scratch = calloc((size_t)11 * n, sizeof *scratch), *in = scratch + (size_t)10 * n;
     const judged sum = {scratch + (size_t)8 * n, scratch + (size_t)9 * n};
@@ -249,9 +251,12 @@ void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens,
     free(scratch);
 }
 
+double oracle_relative(uint32_t terms, int rounds_bf16) {
+    return f32_error(terms) + (rounds_bf16 ? 0x1p-8 * fmin(1, 6 / sqrt((double)terms)) : 0);
+}
+
 double oracle_tolerance(double value, double magnitude, uint32_t terms, int rounds_bf16, uint32_t format) {
-    double relative = f32_error(terms);
-    if (rounds_bf16) relative += 0x1p-8 * fmin(1, 6 / sqrt((double)terms));
+    const double relative = oracle_relative(terms, rounds_bf16);
     const double last_place = format == CLMOE_F32 ? 0x1p-24 : format == CLMOE_F16 ? 0x1p-11 : 0x1p-8;
     const double smallest = format == CLMOE_F16 ? 0x1p-24 : 0x1p-126;
     return relative * magnitude + last_place * fabs(value) + smallest;

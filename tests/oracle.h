@@ -1,6 +1,6 @@
 /* A whole layer computed in double precision, in straight loops that share no code with src/. Weights are plain double
- * arrays that hold values already rounded to the storage type; routes are given, so that tests can feed the device's own
- * choice (oracle_select.h judges the choice itself). */
+ * arrays that hold values already rounded to the storage type; routes are given, so that tests can feed the device's
+ * own choice (oracle_select.h judges the choice itself). */
 #ifndef CLMOE_TESTS_ORACLE_H
 #define CLMOE_TESTS_ORACLE_H
 
@@ -28,6 +28,8 @@ typedef struct oracle_layer {
     int weight_on_input;
     int leave_shared; /* 1: neither shared experts nor zero experts nor output bias */
     int latent_in_rounds, latent_out_rounds;
+    double y_slack; /* error of a routed expert's y as it is stored, in units of what magnitudes are multiplied by; 0:
+                     * none */
     double routed_scale, shared_scale;
     oracle_ffn experts, shared; /* experts.hidden is the latent size where there is a latent space */
     double *latent_in;   /* [L, H]; NULL: the experts see x */
@@ -41,18 +43,19 @@ typedef struct oracle_layer {
 /* logits[T, classes] from input[T, H]; magnitude (may be NULL) receives the sums of the terms' absolute values. */
 void oracle_logits(const oracle_layer *layer, const double *input, uint32_t tokens, double *logits, double *magnitude);
 
-/* One expert on one row: y[H] from x[H]. magnitude[H] receives what errors of the result are relative to: the sums of the
- * terms' absolute values, carried through the activation by its slope. */
+/* One expert on one row: y[H] from x[H]. magnitude[H] receives what errors of the result are relative to: the sums of
+ * the terms' absolute values, carried through the activation by its slope. */
 void oracle_ffn_row(const oracle_ffn *ffn, uint32_t expert, const double *x, double *y, double *magnitude);
 
-/* One matrix on one row: y[rows] from x[columns], rounded as the product takes it (enum oracle_rounding); magnitude as above. */
+/* One matrix on one row: y[rows] from x[columns], rounded as the product takes it (enum oracle_rounding); magnitude as
+ * above. */
 void oracle_product(const double *matrix, uint32_t rows, uint32_t columns, int rounds, const double *x, double *y,
                     double *magnitude);
 
 /* out[T, H] from x[T, H] and routes [T, slots]. before: what out held, [T, H], if it is accumulated to; else NULL.
  * An index outside 0..classes-1 is an unused slot. magnitude[T, H] as above. */
-void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index, const float *weight,
-                    const double *before, double *out, double *magnitude);
+void oracle_forward(const oracle_layer *layer, const double *x, uint32_t tokens, const int32_t *index,
+                    const float *weight, const double *before, double *out, double *magnitude);
 
 double oracle_activation(const clmoe_activation *activation, double gate, double up);
 
@@ -61,6 +64,7 @@ double oracle_activation(const clmoe_activation *activation, double gate, double
  *   int8:      nothing more: what a value on the border of two bytes does is in the magnitude;
  *   bf16:      each of the terms may be off by 2^-8 (rounding to the other neighbour), and such errors average out;
  *   storage:   half a unit in the last place of the value. */
+double oracle_relative(uint32_t terms, int bf16); /* the part that the magnitude is multiplied by */
 double oracle_tolerance(double value, double magnitude, uint32_t terms, int bf16, uint32_t format);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -38,6 +39,19 @@ static void take_half(clmoe_context_desc *desc, cl_device_id halves[2]) {
     clmoe_context_destroy(whole);
 }
 
+/* Once a process, as the seed: a log says where the test ran, conformance_table.sh repeats it. */
+static void say_device(cl_device_id id) {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    char name[256] = "?", driver[256] = "?", platform_name[256] = "?";
+    cl_platform_id platform = NULL;
+    if (atomic_flag_test_and_set(&said)) return;
+    (void)clGetDeviceInfo(id, CL_DEVICE_NAME, sizeof name, name, NULL);
+    (void)clGetDeviceInfo(id, CL_DRIVER_VERSION, sizeof driver, driver, NULL);
+    (void)clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
+    (void)clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof platform_name, platform_name, NULL);
+    print_message("device: %s, %s, driver %s\n", name, platform_name, driver);
+}
+
 test_device test_open(const clmoe_context_desc *desc) {
     test_device device = {0};
     clmoe_error error = {.struct_size = sizeof error};
@@ -55,6 +69,7 @@ test_device test_open(const clmoe_context_desc *desc) {
     OK(status);
     if (half) assert_int_equal(clReleaseContext(full.adopt_context), CL_SUCCESS); /* the context has a reference */
     OK(clmoe_context_opencl(device.context, &device.cl, &device.id, &error));
+    say_device(device.id);
     cl_int code = CL_SUCCESS;
     device.queue = clCreateCommandQueue(device.cl, device.id, 0, &code);
     assert_int_equal(code, CL_SUCCESS);

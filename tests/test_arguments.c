@@ -273,6 +273,9 @@ static const poke layer_pokes[] = {
     POKE32(L, local_experts, 1, "local_experts"), /* the weights hold E */
     POKE32(L, omit_shared, 2, "omit_shared"),
     POKE32(L, allow_variance, 2, "allow_variance"),
+    POKE32(L, y_format, CLMOE_FORMAT_NONE, "y_format"),
+    POKE32(L, y_format, CLMOE_F8_E4M3, "y_format"),
+    POKE32(L, reserved, 1, "reserved"),
 };
 #undef L
 

@@ -25,6 +25,7 @@ static const poke io_pokes[] = {
     POKE64(F, x.offset, UINT64_MAX - 3, "x"),
     POKE64(F, x_stride, H - 1, "x_stride"),
     POKE64(F, x_stride, UINT64_MAX / 2, "x"),
+    POKE64(F, x_stride, UINT64_MAX, "expected 0 or 12..1152921504606846975"),
     POKE32(F, out.kind, 0, "out"),
     POKE_NULL(F, out.handle, "out"),
     POKE64(F, out.offset, 1, "out"),

@@ -60,6 +60,7 @@ static case_options plain_sixteen_bits(void) {
     o.layer.activation = (clmoe_activation){.kind = CLMOE_RELU2, .alpha = 1};
     o.layer.x_format = CLMOE_BF16;
     o.layer.out_format = CLMOE_F16;
+    o.layer.y_format = CLMOE_BF16;
     o.layout = CLMOE_IN_OUT;
     o.source = CASE_BUFFER;
     o.layer.routing.weight_on = CLMOE_WEIGHT_ON_INPUT;
@@ -72,6 +73,7 @@ static case_options up_in_blocks(void) {
     o.format = CLMOE_FORMAT_NONE;
     o.blocks[CASE_UP] = CLMOE_Q8_0;
     o.with = CASE_DOWN_BIAS;
+    o.layer.y_format = CLMOE_F16;
     return o;
 }
 
@@ -230,11 +232,13 @@ static void test_allowance(void **state) {
     layer_case *c = case_describe(&on, &o, &desc);
     clmoe_layer *layer = NULL;
     clmoe_weights *weights = make_weights(&on, &desc, 1); /* nobody measured anything */
-    expect_layer(&on, &o, weights, "clblast", 0);
+    expect_layer(&on, &o, weights, "clblast/gemm, f32", 0);
+    expect_layer(&on, &o, weights, "refused      clblast/gemm: not measured here", 1);
     clmoe_weights_destroy(weights);
     set_row(on.context, "any", 140); /* somebody did, and it was slower */
     weights = make_weights(&on, &desc, 1);
-    expect_layer(&on, &o, weights, "clblast", 0);
+    expect_layer(&on, &o, weights, "clblast/gemm, f32", 0);
+    expect_layer(&on, &o, weights, "refused      clblast/gemm: measured, and not faster: 140% of the time", 1);
     clmoe_weights_destroy(weights);
     set_row(on.context, "k128,n256", 70); /* of up, not of down */
     weights = make_weights(&on, &desc, 0);
@@ -250,6 +254,11 @@ static void test_allowance(void **state) {
     clmoe_weights_destroy(weights);
     desc.allow_variance = 2;
     FAILS(clmoe_weights_create(on.context, &desc, &weights, &error), CLMOE_INVALID_ARGUMENT, "allow_variance");
+    desc.allow_variance = 1;
+    desc.format = CLMOE_F16;
+    weights = make_weights(&on, &desc, 1);
+    expect_layer(&on, &o, weights, "refused      clblast/gemm: multiplies weights in f32 only", 1);
+    clmoe_weights_destroy(weights);
     case_free(c);
     test_close(&on);
 }

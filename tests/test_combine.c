@@ -8,19 +8,20 @@
 #include "support.h"
 
 typedef struct combine_case {
-    uint32_t hidden, slots, tokens, x_format, out_format;
+    uint32_t hidden, slots, tokens, x_format, out_format, y_format;
     uint32_t num_experts, zero_experts, weighted, has_shared, gate, bias, accumulate;
     uint32_t x_gap, out_gap; /* elements between rows */
     int32_t valid;           /* token_count; INT32_MIN: none is given */
     float routed_scale, shared_scale;
 } combine_case;
 
-/* The inputs of a case, on the host; x, out in their formats with gaps. Rows of y that no slot names are NaN. */
+/* The inputs of a case, on the host; x, y, out in their formats, x and out with gaps. Rows of y that no slot names are
+ * NaN. */
 typedef struct combine_data {
     size_t rows, x_stride, out_stride;
-    float *y, *weight, *shared, *gate, *bias;
+    float *weight, *shared, *gate, *bias;
     int32_t *slot_row, *index;
-    void *x, *out;
+    void *x, *y, *out;
 } combine_data;
 
 static test_device device;
@@ -65,7 +66,7 @@ static void fill_routes(const combine_case *c, test_random *random, combine_data
         d->slot_row[other] = row;
     }
     for (size_t r = 0; r < d->rows; r++) {
-        for (uint32_t i = 0; !named[r] && i < c->hidden; i++) d->y[r * c->hidden + i] = NAN;
+        for (uint32_t i = 0; !named[r] && i < c->hidden; i++) test_store(d->y, c->y_format, r * c->hidden + i, NAN);
     }
     free(named);
 }
@@ -73,7 +74,7 @@ static void fill_routes(const combine_case *c, test_random *random, combine_data
 static combine_data make_data(const combine_case *c, test_random *random) {
     const size_t all = (size_t)c->tokens * c->slots;
     combine_data d = {.rows = all + 3, .x_stride = c->hidden + c->x_gap, .out_stride = c->hidden + c->out_gap};
-    d.y = normals(random, d.rows * c->hidden);
+    d.y = stored_normals(random, c->y_format, d.rows * c->hidden);
     d.weight = normals(random, all);
     d.shared = normals(random, (size_t)c->tokens * c->hidden);
     d.gate = normals(random, c->hidden);
@@ -115,7 +116,8 @@ static double oracle_value(const combine_case *c, const combine_data *d, size_t 
     for (size_t s = t * c->slots; s < (t + 1) * c->slots; s++) {
         double term = 0;
         if (d->slot_row[s] >= 0) {
-            term = (c->weighted ? d->weight[s] : 1) * (double)d->y[(size_t)d->slot_row[s] * c->hidden + i];
+            const size_t row = (size_t)d->slot_row[s] * c->hidden;
+            term = (c->weighted ? d->weight[s] : 1) * test_load(d->y, c->y_format, row + i);
         } else if (d->index[s] >= (int32_t)c->num_experts &&
                    d->index[s] < (int32_t)(c->num_experts + c->zero_experts)) {
             term = d->weight[s] * test_load(d->x, c->x_format, t * d->x_stride + i);
@@ -145,9 +147,10 @@ static void compare(const combine_case *c, const combine_data *d, const uint8_t 
             const double allowed = oracle_tolerance(wanted, size, c->slots + 2, 0, c->out_format) + FLT_MIN;
             if (!(fabs(value - wanted) <= allowed)) {
                 fail_msg(
-                    "out[%zu][%u] is %.9g, wanted %.9g within %.3g (hidden %u, slots %u, tokens %u, formats %u %u, "
+                    "out[%zu][%u] is %.9g, wanted %.9g within %.3g (hidden %u, slots %u, tokens %u, formats %u %u %u, "
                     "weighted %u, zero %u, shared %u, gate %u, bias %u, accumulate %u)",
                     t, i, value, wanted, allowed, c->hidden, c->slots, c->tokens, c->x_format, c->out_format,
+                    c->y_format,
                     c->weighted, c->zero_experts, c->has_shared, c->gate, c->bias, c->accumulate);
             }
         }
@@ -170,6 +173,7 @@ static clmoe_combine *make_combine(test_device *on, const combine_case *c, const
     desc.zero_experts = c->zero_experts;
     desc.x_format = c->x_format;
     desc.out_format = c->out_format;
+    desc.y_format = c->y_format;
     desc.weighted = c->weighted;
     desc.has_shared = c->has_shared;
     desc.routed_scale = c->routed_scale;
@@ -192,7 +196,7 @@ static void run_tokens(test_device *on, const combine_case *c, const combine_dat
     const size_t out_count = tokens != 0 ? (tokens - 1) * d->out_stride + c->hidden : 0;
     enum { Y, SLOT_ROW, INDEX, WEIGHT, X, SHARED, OUT, VALID, BUFFERS };
     test_buffer b[BUFFERS] = {
-        [Y] = test_buffer_new(on, d->rows * c->hidden * 4, d->y),
+        [Y] = test_buffer_new(on, d->rows * c->hidden * test_format_bytes(c->y_format), d->y),
         [SLOT_ROW] = test_buffer_new(on, all * 4, d->slot_row + first * c->slots),
         [INDEX] = test_buffer_new(on, all * 4, d->index + first * c->slots),
         [WEIGHT] = test_buffer_new(on, all * 4, d->weight + first * c->slots),
@@ -239,6 +243,7 @@ static combine_case plain(uint32_t hidden, uint32_t slots, uint32_t tokens) {
                           .tokens = tokens,
                           .x_format = CLMOE_F32,
                           .out_format = CLMOE_F32,
+                          .y_format = CLMOE_F32,
                           .num_experts = 5,
                           .weighted = 1,
                           .valid = INT32_MIN,
@@ -297,6 +302,7 @@ static void test_options(void **state) {
         c.accumulate = (bits & 32) != 0;
         c.x_format = 1 + test_random_below(&random, 3);
         c.out_format = 1 + test_random_below(&random, 3);
+        c.y_format = 1 + test_random_below(&random, 3);
         c.x_gap = test_random_below(&random, 2) * 5;
         c.out_gap = test_random_below(&random, 2) * 3;
         c.routed_scale = 0.5f + (float)test_random_below(&random, 3);
@@ -328,7 +334,7 @@ static void test_vector_widths(void **state) {
         test_device narrow = test_open(&desc);
         for (uint32_t format = CLMOE_F32; format <= CLMOE_BF16; format++) {
             combine_case c = plain(77 + width, 4, 11);
-            c.x_format = c.out_format = format;
+            c.x_format = c.out_format = c.y_format = format;
             c.zero_experts = c.has_shared = c.gate = c.bias = c.accumulate = 1;
             run_case(&narrow, &random, &c);
         }
@@ -342,7 +348,7 @@ static void test_batch_invariance(void **state) {
     test_random random = test_random_new(15);
     combine_case c = plain(1500, 8, 40);
     c.zero_experts = c.has_shared = c.gate = c.bias = 1;
-    c.out_format = c.x_format = CLMOE_BF16;
+    c.out_format = c.x_format = c.y_format = CLMOE_BF16;
     combine_data d = make_data(&c, &random);
     clmoe_combine *combine = make_combine(&device, &c, &d);
     const size_t bytes = c.hidden * 2;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include <cjson/cJSON.h>
+#include <jansson.h>
 
 #include "command.h"
 #include "files.h"
@@ -26,7 +26,7 @@ static const char *model_folder(const char *name) {
     return path;
 }
 
-static cJSON *read_json(const char *name) {
+static json_t *read_json(const char *name) {
     static char text[65536];
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/case.json", model_folder(name));
@@ -34,7 +34,7 @@ static cJSON *read_json(const char *name) {
     if (file == NULL) return NULL;
     const size_t bytes = fread(text, 1, sizeof text, file);
     (void)fclose(file);
-    return cJSON_ParseWithLength(text, bytes);
+    return json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
 }
 
 /* Every folder under tests/golden/hf, so that a new case needs no entry here. */
@@ -45,14 +45,16 @@ static int find_cases(void **state) {
     for (const struct dirent *at; (at = readdir(folder)) != NULL && case_count < sizeof cases / sizeof *cases;) {
         if (at->d_name[0] == '.') continue;
         golden_case *const c = &cases[case_count++];
-        cJSON *const json = read_json(at->d_name);
-        const char *const type = cJSON_GetStringValue(cJSON_GetObjectItem(json, "model_type"));
-        const double layer = cJSON_GetNumberValue(cJSON_GetObjectItem(json, "layer"));
-        if (type == NULL || !(layer >= 0 && layer < 1000)) fail_msg("case.json of %s", at->d_name);
+        json_t *const json = read_json(at->d_name);
+        const char *const type = json_string_value(json_object_get(json, "model_type"));
+        const json_t *const layer = json_object_get(json, "layer");
+        const json_int_t number = json_integer_value(layer);
+        if (type == NULL || !json_is_integer(layer) || number < 0 || number > 999)
+            fail_msg("case.json of %s", at->d_name);
         (void)snprintf(c->name, sizeof c->name, "%.63s", at->d_name);
         (void)snprintf(c->model_type, sizeof c->model_type, "%.63s", type);
-        (void)snprintf(c->layer, sizeof c->layer, "%u", (unsigned)layer);
-        cJSON_Delete(json);
+        (void)snprintf(c->layer, sizeof c->layer, "%u", (unsigned)number);
+        json_decref(json);
     }
     (void)closedir(folder);
     return case_count < 13;
@@ -108,22 +110,22 @@ static void compare_routes(const clmoe__checkpoint *file, const golden *g, doubl
 }
 
 static void check_json(const char *text, const golden_case *c, const golden *g, const char *weights) {
-    cJSON *const root = cJSON_Parse(text);
+    json_t *const root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(root);
-    const char *const name = cJSON_GetStringValue(cJSON_GetObjectItem(root, "model_type"));
+    const char *const name = json_string_value(json_object_get(root, "model_type"));
     assert_non_null(name);
     assert_string_equal(name, c->model_type);
-    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "weights")), weights);
-    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "tokens")) == (double)g->tokens);
-    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "num_experts")) == (double)g->experts);
-    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(root, "weights_bytes")) > 0);
-    const char *const arithmetic = cJSON_GetStringValue(cJSON_GetObjectItem(root, "arithmetic"));
+    assert_string_equal(json_string_value(json_object_get(root, "weights")), weights);
+    assert_true(json_number_value(json_object_get(root, "tokens")) == (double)g->tokens);
+    assert_true(json_number_value(json_object_get(root, "num_experts")) == (double)g->experts);
+    assert_true(json_number_value(json_object_get(root, "weights_bytes")) > 0);
+    const char *const arithmetic = json_string_value(json_object_get(root, "arithmetic"));
     assert_true(strcmp(arithmetic, "f32") == 0 || (strcmp(weights, "bf16") == 0 && strcmp(arithmetic, "bf16") == 0));
-    const cJSON *const parts = cJSON_GetObjectItem(root, "milliseconds");
+    const json_t *const parts = json_object_get(root, "milliseconds");
     static const char *const names[] = {"open", "device", "weights", "layer", "copy", "forward", "write"};
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
-        assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(parts, names[i])) > 0);
-    cJSON_Delete(root);
+        assert_true(json_number_value(json_object_get(parts, names[i])) > 0);
+    json_decref(root);
 }
 
 static void run_case(const golden_case *c, const char *weights, double tolerance) {
@@ -174,10 +176,10 @@ static void lists_layers(void **state) {
         assert_non_null(strstr(run->out, ", top "));
         run = COMMAND(CLMOE_RUN_PROGRAM, model_folder(c->name), "--list", "--json");
         assert_int_equal(run->status, 0);
-        cJSON *const root = cJSON_Parse(run->out);
-        const cJSON *const layer = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "moe_layers"), 0);
-        assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(layer, "layer")) == strtod(c->layer, NULL));
-        cJSON_Delete(root);
+        json_t *const root = json_loads(run->out, JSON_REJECT_DUPLICATES, NULL);
+        const json_t *const layer = json_array_get(json_object_get(root, "moe_layers"), 0);
+        assert_true(json_number_value(json_object_get(layer, "layer")) == strtod(c->layer, NULL));
+        json_decref(root);
     }
 }
 

@@ -98,6 +98,32 @@ static void unknown_devices_list_what_there_is(void **state) {
     }
 }
 
+/* A loader without a driver: what it says, or an answer of no platforms. */
+static cl_int CL_API_CALL no_platforms(cl_uint n, cl_platform_id *platforms, cl_uint *count) {
+    (void)n;
+    (void)platforms;
+    if (count != NULL) *count = 0;
+    return CL_SUCCESS;
+}
+
+static void *of_no_driver(void *user, const char *name) {
+    cl_int(CL_API_CALL * none)(cl_uint, cl_platform_id *, cl_uint *) = no_platforms;
+    void *symbol = dlsym(RTLD_DEFAULT, name);
+    (void)user;
+    if (strcmp(name, "clGetPlatformIDs") == 0) memcpy(&symbol, &none, sizeof symbol);
+    return symbol;
+}
+
+static void no_driver_is_said_to_be_missing(void **state) {
+    (void)state;
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_context_desc desc = defaults();
+    clmoe_context *context = (clmoe_context *)&desc;
+    desc.get_symbol = of_no_driver;
+    FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_NO_DEVICE, "there is no OpenCL device");
+    assert_null(context);
+}
+
 static void the_environment_names_a_device(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
@@ -106,7 +132,8 @@ static void the_environment_names_a_device(void **state) {
     if (before != NULL) (void)snprintf(kept, sizeof kept, "%s", before);
     assert_int_equal(setenv("CLMOE_DEVICE", "nothing of the kind", 1), 0);
     assert_null(chosen(NULL, &error));
-    test_fails(error.status, &error, CLMOE_NO_DEVICE, "nothing of the kind");
+    test_fails(error.status, &error, CLMOE_NO_DEVICE, "CLMOE_DEVICE=\"nothing of the kind\"");
+    assert_string_equal(error.argument, "CLMOE_DEVICE");
     assert_non_null(chosen("0:0", &error)); /* the description comes first */
     assert_int_equal(before != NULL ? setenv("CLMOE_DEVICE", kept, 1) : unsetenv("CLMOE_DEVICE"), 0);
 }
@@ -382,6 +409,7 @@ int main(void) {
         cmocka_unit_test(versions_and_statuses_have_names),
         cmocka_unit_test(devices_are_found_by_every_form),
         cmocka_unit_test(unknown_devices_list_what_there_is),
+        cmocka_unit_test(no_driver_is_said_to_be_missing),
         cmocka_unit_test(the_environment_names_a_device),
         cmocka_unit_test(the_environment_gives_a_vector_width),
         cmocka_unit_test(descriptions_are_checked),

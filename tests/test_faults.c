@@ -213,7 +213,8 @@ static void make_own(void) {
     cl_int code = clGetContextInfo(cl, CL_CONTEXT_DEVICES, sizeof device, &device, NULL);
     assert_int_equal(code, CL_SUCCESS);
     char extensions[8192] = {0};
-    assert_int_equal(clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL), CL_SUCCESS);
+    assert_int_equal(clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL),
+                     CL_SUCCESS);
     has_command_buffers = strstr(extensions, "cl_khr_command_buffer") != NULL;
     queue = clCreateCommandQueue(cl, device, CL_QUEUE_PROFILING_ENABLE, &code);
     assert_int_equal(code, CL_SUCCESS);

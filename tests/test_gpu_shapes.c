@@ -1,16 +1,18 @@
 /* Shapes of the gpu macro-kernel: that the shipped ones are what they promise, that those which do not go together are
  * refused, and that none changes a bit: every shipped shape, and some a tuner might try, against the first choice of
- * the device. Also experts named by slots without a dispatch. */
+ * the device. Also experts named by slots without a dispatch. CLMOE_TEST_SHORT=1: of all that one small shape, for
+ * devices that compile slowly. */
 #include <math.h>
 #include <stdio.h>
 
 #include "layer/gemm.h"
+#include "opencl/cl_table.h"
 #include "opencl/private_run.h"
 #include "support.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
-enum { GROUPS = 3, N = 77, K_WIDE = 71, K_BLOCKS = 96, ROWS = 70, TOKENS = 9, SLOTS = 4, FIRST = 2 };
+enum { GROUPS = 3, N = 77, K_WIDE = 71, K_BLOCKS = 352, ROWS = 70, TOKENS = 9, SLOTS = 4, FIRST = 2 };
 
 static clmoe_error error = {.struct_size = sizeof error};
 
@@ -126,19 +128,40 @@ static void test_rows(void **state) {
     }
 }
 
+/* Sub-groups are asked for by size only where no smaller ones are. */
+static void test_sub_groups(void **state) {
+    (void)state;
+    static const uint32_t least[] = {0, 8, 16, 32};
+    clmoe__device device = limits(256, 48 << 10);
+    char reason[128];
+    for (uint32_t arithmetic = CLMOE_ARITHMETIC_F32; arithmetic <= CLMOE_ARITHMETIC_INT8; arithmetic++)
+        for (uint32_t i = 0; i < COUNT(least); i++) {
+            device.least_sub_group = least[i];
+            const clmoe__gpu_shape *shape = clmoe__gpu_shape_for(&device, 16, arithmetic, reason, sizeof reason);
+            assert_non_null(shape);
+            assert_int_equal(shape->sub_group, least[i] == 16 ? 16 : 0);
+        }
+    clmoe__gpu_shape shape = *clmoe__gpu_shape_at(0);
+    shape.sub_group = 16;
+    assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, CLMOE_ARITHMETIC_F32, reason, sizeof reason), 0);
+    assert_string_equal(reason, "needs a device whose smallest sub-group is of 16");
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const struct {
         clmoe__gpu_tile tile;
         const char *why;
-    } wrong[] = {{{64, 128, 16, 2, 4, 4, 2}, "lanes"},   {{64, 100, 16, 4, 4, 4, 2}, "columns"},
-                 {{64, 128, 18, 4, 4, 4, 2}, "k must"},  {{64, 128, 16, 4, 4, 3, 2}, "row_vector"},
-                 {{64, 128, 16, 4, 6, 4, 2}, "item_rows"}, {{62, 128, 16, 4, 4, 4, 2}, "rows must"},
-                 {{64, 128, 16, 4, 4, 4, 3}, "buffers"}, {{4, 128, 16, 4, 4, 4, 2}, "fraction"},
-                 {{8, 128, 16, 4, 4, 4, 2}, "two rows"}, {{64, 128, 64, 4, 4, 4, 2}, "local memory"}};
+    } wrong[] = {{{64, 128, 16, 2, 4, 4, 2, 1}, "lanes"},   {{64, 100, 16, 4, 4, 4, 2, 1}, "columns"},
+                 {{64, 128, 18, 4, 4, 4, 2, 1}, "k must"},  {{64, 128, 16, 4, 4, 3, 2, 1}, "row_vector"},
+                 {{64, 128, 16, 4, 6, 4, 2, 1}, "item_rows"}, {{62, 128, 16, 4, 4, 4, 2, 1}, "rows must"},
+                 {{64, 128, 16, 4, 4, 4, 3, 1}, "buffers"}, {{4, 128, 16, 4, 4, 4, 2, 1}, "fraction"},
+                 {{8, 128, 16, 4, 4, 4, 2, 1}, "two rows"}, {{64, 128, 64, 4, 4, 4, 2, 1}, "local memory"},
+                 {{64, 128, 16, 4, 4, 4, 2, 0}, "split must"}, {{64, 128, 128, 4, 4, 4, 1, 2}, "only sums of int8"}};
     const clmoe__device device = limits(1024, 48 << 10);
     clmoe__gpu_shape shape = *clmoe__gpu_shape_at(0);
     char reason[128];
+    shape.sub_group = 0;
     for (uint32_t i = 0; i < COUNT(wrong); i++) {
         shape.tile = wrong[i].tile;
         assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, CLMOE_ARITHMETIC_F32, reason, sizeof reason), 0);
@@ -146,11 +169,35 @@ static void test_refused(void **state) {
     }
 }
 
+/* Many units get split rows, where those have room. */
+static void test_split(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t units, items, kib, arithmetic, split;
+    } wanted[] = {{31, 256, 48, CLMOE_ARITHMETIC_INT8, 1}, {32, 256, 48, CLMOE_ARITHMETIC_INT8, 2},
+                  {132, 256, 48, CLMOE_ARITHMETIC_F32, 1}, {132, 64, 48, CLMOE_ARITHMETIC_INT8, 2},
+                  {132, 256, 16, CLMOE_ARITHMETIC_INT8, 1}};
+    for (uint32_t i = 0; i < COUNT(wanted); i++) {
+        clmoe__device device = limits(wanted[i].items, wanted[i].kib << 10);
+        char reason[128];
+        device.compute_units = wanted[i].units;
+        const clmoe__gpu_shape *row = clmoe__gpu_shape_for(&device, 16, wanted[i].arithmetic, reason, sizeof reason);
+        assert_non_null(row);
+        clmoe__gpu_shape shape = *row;
+        clmoe__gpu_split_few(&shape, &device, 16, wanted[i].arithmetic);
+        assert_int_equal(shape.few.split, wanted[i].split);
+        assert_int_equal(clmoe__gpu_tile_group(&shape.few), clmoe__gpu_tile_group(&row->few));
+        assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, wanted[i].arithmetic, reason, sizeof reason), 1);
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------- equal bits */
 
 static const clmoe__gpu_shape tried[] = {
-    {"several parts, wide vectors", 0, {32, 64, 8, 8, 4, 1, 1}, {8, 64, 64, 4, 2, 1, 2}, 64},
-    {"several parts", 0, {16, 64, 32, 4, 4, 2, 2}, {8, 64, 64, 4, 2, 1, 2}, 64},
+    {"several parts, wide vectors", 0, {32, 64, 8, 8, 4, 1, 1, 1}, {8, 64, 64, 4, 2, 1, 2, 1}, 64, 0},
+    {"several parts", 0, {16, 64, 32, 4, 4, 2, 2, 1}, {8, 64, 64, 4, 2, 1, 2, 1}, 64, 0},
+    {"k in two parts", 0, {16, 64, 128, 4, 2, 2, 1, 2}, {8, 64, 128, 4, 1, 1, 1, 2}, 64, 0},
+    {"k in four parts", 0, {16, 64, 128, 4, 1, 1, 1, 4}, {8, 64, 128, 4, 1, 1, 1, 4}, 64, 0},
 };
 
 static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_t arithmetic) {
@@ -164,7 +211,7 @@ static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_
     product_close(&p);
     clmoe__gemm_choice choice = choose(gpu, format, arithmetic);
     assert_int_equal(choice.variant->macro, CLMOE__MACRO_GPU);
-    for (uint32_t s = 0; s < COUNT(tried) + 4; s++) {
+    for (uint32_t s = 0; s < COUNT(tried) || clmoe__gpu_shape_at(s - COUNT(tried)) != NULL; s++) {
         const clmoe__gpu_shape *shape = s < COUNT(tried) ? &tried[s] : clmoe__gpu_shape_at(s - COUNT(tried));
         char reason[128];
         if (s >= COUNT(tried) && (shape->arithmetics >> arithmetic & 1u) == 0) continue;
@@ -184,6 +231,79 @@ static void compare(test_device *cpu, test_device *gpu, uint32_t format, uint32_
     free(wanted);
     free(weights);
     free(x);
+}
+
+/* What rusticl does: arrays in local memory count twice. */
+static cl_int CL_API_CALL count_twice(cl_kernel kernel, cl_device_id id, cl_kernel_work_group_info what, size_t size,
+                                      void *value, size_t *given) {
+    const cl_int code = clGetKernelWorkGroupInfo(kernel, id, what, size, value, given);
+    if (code == CL_SUCCESS && what == CL_KERNEL_LOCAL_MEM_SIZE && value != NULL) *(cl_ulong *)value *= 2;
+    return code;
+}
+
+static void *twice_symbol(void *user, const char *name) {
+    (void)user;
+    if (strcmp(name, "clGetKernelWorkGroupInfo") == 0) return (void *)(uintptr_t)&count_twice;
+#define AS_IT_IS(entry) \
+    if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&entry;
+    CLMOE__CL_LIST(AS_IT_IS)
+#undef AS_IT_IS
+    return NULL;
+}
+
+/* A shape that fits by the device's word and not by its driver's: the next one takes its place. */
+static void test_next(void **state) {
+    (void)state;
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    d.disable = "cpu";
+    d.max_local_bytes = 32 << 10;
+    for (int twice = 0; twice < 2; twice++) {
+        if (twice) d.get_symbol = twice_symbol;
+        test_device gpu = test_open(&d);
+        const clmoe__gemm_choice choice = choose(&gpu, CLMOE_F32, CLMOE_ARITHMETIC_F32);
+        assert_int_equal(choice.variant->macro, CLMOE__MACRO_GPU);
+        assert_string_equal(choice.shape.name, twice ? "portable float" : "float");
+        assert_int_equal(choice.tile_rows, choice.shape.tile.rows);
+        test_close(&gpu);
+    }
+}
+
+/* Small integers, whose sums are exact in any order: no second kernel is needed to judge the first. */
+static void test_small(void **state) {
+    (void)state;
+    static const clmoe__gpu_shape small = {"small", 0, {8, 32, 8, 4, 2, 1, 2, 1}, {8, 32, 8, 4, 1, 1, 1, 1}, 32, 0};
+    float *weights = values_new((size_t)N * K_WIDE, 77), *x = values_new((size_t)ROWS * K_WIDE, 78);
+    for (uint32_t i = 0; i < N * K_WIDE; i++) weights[i] = roundf(4 * weights[i]);
+    for (uint32_t i = 0; i < ROWS * K_WIDE; i++) x[i] = roundf(4 * x[i]);
+    clmoe_context_desc d;
+    clmoe_context_desc_default(&d, sizeof d);
+    d.disable = "cpu";
+    test_device gpu = test_open(&d);
+    char reason[128];
+    clmoe__gemm_choice choice;
+    char refused[1024];
+    OK(clmoe__gemm_choose(gpu.context, CLMOE_F32, CLMOE_ARITHMETIC_F32, &choice, refused, sizeof refused, &error));
+    if (choice.variant->macro != CLMOE__MACRO_GPU) fail_msg("%s", refused);
+    if (!clmoe__gpu_shape_fits(&small, &gpu.context->device, choice.lanes, CLMOE_ARITHMETIC_F32, reason, sizeof reason))
+        fail_msg("%s", reason);
+    choice.shape = small;
+    choice.tile_rows = small.tile.rows;
+    product p;
+    product_open(&p, &gpu, &choice, CLMOE_F32, CLMOE_ARITHMETIC_F32, 1, 0, weights);
+    float *y = multiply(&p, x, ROWS, ROWS, NULL);
+    for (uint32_t r = 0; r < ROWS; r++)
+        for (uint32_t n = 0; n < N; n++) {
+            float sum = 0;
+            for (uint32_t k = 0; k < K_WIDE; k++) sum += x[r * K_WIDE + k] * weights[n * K_WIDE + k];
+            if (y[r * N + n] != sum)
+                fail_msg("y[%u][%u] is %g, expected %g", r, n, (double)y[r * N + n], (double)sum);
+        }
+    product_close(&p);
+    test_close(&gpu);
+    free(y);
+    free(x);
+    free(weights);
 }
 
 /* Experts that slots name: each slot's row is that of its expert alone. */
@@ -250,7 +370,11 @@ static void test_direct(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_bits), cmocka_unit_test(test_direct)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest quick[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_sub_groups),
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_small),
+                                       cmocka_unit_test(test_split)};
+    const struct CMUnitTest slow[] = {cmocka_unit_test(test_next), cmocka_unit_test(test_bits),
+                                      cmocka_unit_test(test_direct)};
+    const int failed = cmocka_run_group_tests(quick, NULL, NULL);
+    return getenv("CLMOE_TEST_SHORT") != NULL ? failed : failed + cmocka_run_group_tests(slow, NULL, NULL);
 }

@@ -19,12 +19,20 @@ static const struct {
 } kinds[] = {{CLMOE_Q8_0, 255, 8}, {CLMOE_IQ4_NL, 241, 8}, {CLMOE_Q6_K, 63, 4}, {CLMOE_Q5_1, 31, 8},
              {CLMOE_MXFP4, 24, 8}, {CLMOE_NVFP4, 24, 4},   {CLMOE_Q4_K, 15, 8}};
 
+/* The halves of a panel take turns of sixteen cases; the other one multiplies zeroes meanwhile. */
 static const char kernel_text[] =
     "\n__kernel void dots(__global const uint *codes, __global const uint *rows, __global int *out, uint cases) {\n"
     "    for (uint c = 0; c < cases; c++, codes += SUB_QUADS * LANES, rows += SUB_QUADS, out += LANES) {\n"
-    "        bits quad[SUB_QUADS];\n"
-    "        for (uint q = 0; q < SUB_QUADS; q++) quad[q] = REAL_LOAD(codes + q * LANES);\n"
-    "        REAL_STORE(dot_sub((integer)((int)cases), quad, rows), out);\n"
+    "        const uint turn = c / 16 % 2;\n"
+    "        bits quad[2][SUB_QUADS];\n"
+    "        integer dot[2];\n"
+    "        for (uint q = 0; q < SUB_QUADS; q++) {\n"
+    "            quad[turn][q] = REAL_LOAD(codes + q * LANES);\n"
+    "            quad[1 - turn][q] = (bits)(0u);\n"
+    "        }\n"
+    "        dot[0] = dot[1] = (integer)((int)cases);\n"
+    "        dot_subs(dot, quad[0], quad[1], rows);\n"
+    "        REAL_STORE(dot[turn], out);\n"
     "    }\n"
     "}\n";
 

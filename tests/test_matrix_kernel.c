@@ -12,7 +12,7 @@ enum { ROWS = 21, K = 104, N = 45, PANELS = 2, STRIDE = 112 };
 static const struct {
     const char *name;
     uint32_t matrix, lanes, k_run, stages, across, panels_each;
-} units[] = {{"mma", 1, 32, 16, 3, 2, 1},    {"mfma", 2, 64, 32, 2, 2, 1},   {"wmma", 3, 32, 32, 2, 2, 1},
+} units[] = {{"mma", 1, 32, 16, 4, 2, 1},    {"mfma", 2, 64, 32, 2, 2, 1},   {"wmma", 3, 32, 32, 2, 2, 1},
              {"wmma12", 4, 32, 32, 2, 2, 1}, {"dpas16", 5, 16, 32, 2, 2, 1}, {"dpas8", 6, 8, 32, 2, 2, 1},
              {"wgmma", 7, 128, 16, 3, 1, 2}};
 

@@ -1,6 +1,7 @@
 /* The select stage as devices that are not CPUs run it, a token by a team of work-items (cl/select_team.clh): against
  * oracle_select, and against the vectors of a CPU, whose sums have the same order. The device only claims to be
- * something else than a CPU. CLMOE_TEST_SMALL=1: few tokens and experts, for devices that check every access. */
+ * something else than a CPU. CLMOE_TEST_SMALL=1 and CLMOE_TEST_SHORT=1: few tokens and experts, for devices that check
+ * every access or compile slowly. */
 #include <math.h>
 #include <stdio.h>
 
@@ -36,8 +37,8 @@ static const row rows[] = {
     {"every expert chosen", 34, 34, 2, 2, 0, 0, 17, SUM | SCALES},
 };
 
-/* On devices that check every access. */
-static int is_small(void) { return getenv("CLMOE_TEST_SMALL") != NULL; }
+static int is_checked(void) { return getenv("CLMOE_TEST_SMALL") != NULL; }
+static int is_small(void) { return is_checked() || getenv("CLMOE_TEST_SHORT") != NULL; }
 
 static trial make_trial(const row *r, uint64_t stream) {
     clmoe_routing rule = trial_rule(r->experts, r->top_k);
@@ -129,15 +130,36 @@ static void sparsemixer(void **state) {
     trial_free(&t);
 }
 
-static void expert_choice(void **state) {
-    (void)state;
-    clmoe_routing rule = trial_rule(33, 1);
+/* Experts choose: a work-group has some of them, and its work-items share the tokens out. */
+typedef struct choice {
+    uint32_t experts, tokens;
+    float factor;
+    uint32_t also;
+} choice;
+
+static const choice choices[] = {{33, 70, 1, 0},      {1, 5, 1, 0},          {6, 257, 1.3f, SCALES}, {71, 33, 1.1f, ODD},
+                                 {5, 200, 1.7f, TIES}, {16, 100, 0.01f, TIES}, {9, 20, 1000, 0},       {20, 0, 1, 0}};
+
+static void choose_as_team(const choice *c, uint64_t stream) {
+    clmoe_routing rule = trial_rule(c->experts, 1);
     rule.method = CLMOE_EXPERT_CHOICE;
-    trial t = trial_new(&rule, is_small() ? 5 : 70, 6);
+    rule.capacity_factor = c->factor;
+    trial t = trial_new(&rule, is_small() && c->tokens > 11 ? 11 : c->tokens, stream);
+    if (c->also & SCALES) trial_add_scale(&t, stream);
+    if (c->also & ODD) make_odd(&t);
+    for (uint32_t i = 3; i < t.tokens && c->also & TIES; i++) /* equal tokens, near each other and far apart */
+        memcpy(t.logits + (size_t)i * t.classes, t.logits + (size_t)(i % 3) * t.classes, t.classes * sizeof *t.logits);
     run_as(&t, 0);
     char why[200] = "";
-    if (oracle_expert_choice(&rule, t.logits, t.tokens, NULL, t.index, t.weight, why, sizeof why)) fail_msg("%s", why);
+    if (oracle_expert_choice(&rule, t.logits, t.tokens, t.expert_scale, t.index, t.weight, why, sizeof why))
+        fail_msg("%u experts, %u tokens: %s", c->experts, t.tokens, why);
     trial_free(&t);
+}
+
+static void expert_choice(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
+        if (!is_small() || choices[i].experts < 17) choose_as_team(&choices[i], 300 + i);
 }
 
 /* Teams narrower than the classes, and work-items alone, on devices with small groups or little local memory. */
@@ -159,6 +181,7 @@ static void small_devices(void **state) {
         run_as(&t, 0);
         trial_judge(&t, t.tokens, "small device");
         trial_free(&t);
+        for (size_t c = 0; c < 3; c++) choose_as_team(&choices[2 * c], 400 + c);
         test_close(&device);
     }
     device = whole;
@@ -170,7 +193,7 @@ static int open_device(void **state) {
     (void)state;
     clmoe_context_desc desc;
     clmoe_context_desc_default(&desc, sizeof desc);
-    if (is_small()) desc.max_work_group_size = 8;
+    if (is_checked()) desc.max_work_group_size = 8;
     device = test_open(&desc);
     saved_is_cpu = device.context->device.is_cpu;
     return 0;

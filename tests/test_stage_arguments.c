@@ -188,6 +188,9 @@ static void test_combine_create(void **state) {
     CREATE_REFUSED("x_format", desc.x_format = 0);
     CREATE_REFUSED("out_format", desc.out_format = 16);
     CREATE_REFUSED("weighted", desc.weighted = 2);
+    CREATE_REFUSED("y_format", desc.y_format = CLMOE_FORMAT_NONE);
+    CREATE_REFUSED("y_format", desc.y_format = CLMOE_Q8_0);
+    CREATE_REFUSED("reserved", desc.reserved = 1);
     CREATE_REFUSED("has_shared", desc.has_shared = 2);
     CREATE_REFUSED("routed_scale", desc.routed_scale = NAN);
     CREATE_REFUSED("shared_scale", desc.shared_scale = INFINITY);

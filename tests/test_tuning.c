@@ -284,7 +284,7 @@ static void test_arguments(void **state) {
               context,
               "\"*\" \"*\" gpu/tile f32 f32 any tile_rows=64 tile_columns=100 tile_k=16 lanes=4 item_rows=4 "
               "row_vector=4 buffers=2 few_rows=8 few_columns=64 few_k=32 few_lanes=4 few_item_rows=1 "
-              "few_row_vector=1 few_buffers=1 mean_rows=64",
+              "few_row_vector=1 few_buffers=1 few_split=1 mean_rows=64",
               &error),
           CLMOE_UNSUPPORTED, "tile: columns must be whole panels");
     FAILS(clmoe_context_tune(

@@ -99,6 +99,15 @@ static error_t parse_arithmetic(struct argp_state *state, const char *text, uint
     return wrong(state, "--arithmetic is '%s', expected auto, f32, bf16 or int8", text);
 }
 
+static error_t parse_y(struct argp_state *state, const char *text, uint32_t *format) {
+    for (uint32_t f = CLMOE_F32; f <= CLMOE_BF16; f++) {
+        if (strcmp(text, format_name(f)) != 0) continue;
+        *format = f;
+        return 0;
+    }
+    return wrong(state, "--y is '%s', expected f32, f16 or bf16", text);
+}
+
 error_t real(const struct argp_state *state, const char *option, const char *text, double low, double high,
              double *value) {
     char *end;
@@ -153,8 +162,9 @@ error_t parse_layer(int key, char *text, struct argp_state *state) {
         case 't': args->token_count = 0; return each(state, text, add_tokens);
         case 'w': args->format_count = 0; return each(state, text, add_format);
         case 'a': return parse_arithmetic(state, text, &args->arithmetic);
+        case KEY_Y: return parse_y(state, text, &args->y_format);
         case 's': return real(state, "--seconds", text, 0.01, 3600, &args->seconds);
-        case KEY_SEED: return whole(state, "--seed", text, 0, UINT64_MAX, &args->seed);
+        case KEY_SEED: return whole(state, "--seed", text, 0, INT64_MAX, &args->seed);
         case KEY_HIDDEN: return whole32(state, "--hidden-size", text, 1u << 20, &m->hidden_size);
         case KEY_INTERMEDIATE: return whole32(state, "--intermediate-size", text, 1u << 20, &m->intermediate_size);
         case KEY_EXPERTS: return whole32(state, "--experts", text, 1024, &m->num_experts);
@@ -177,6 +187,7 @@ static const struct argp_option layer_options[] = {
     {"tokens", 't', "LIST", 0, "tokens of a forward (default 1,8,64,512)", 0},
     {"weights", 'w', "LIST", 0, "formats of the weights (default f32,bf16,f16), or all:", 0},
     ARITHMETIC_OPTION,
+    {"y", KEY_Y, "NAME", 0, "what the experts' outputs are stored in: f32, f16 or bf16 (default f32)", 0},
     {"seconds", 's', "S", 0, "seconds of timed forwards a row (default 2)", 0},
     SEED_OPTION,
     {0}};
@@ -203,18 +214,19 @@ char *layer_help(int key, const char *text, void *input) {
 const struct argp_child common_child[] = {{&common_argp, 0, NULL, 0}, {0}};
 
 int layer_args(int argc, char **argv, tool_args *args) {
-    static const struct argp argp = {layer_options,
-                                     parse_layer,
-                                     NULL,
-                                     "Times Mixture-of-Experts layers and compares them with the limits of the device, "
-                                     "having checked sampled rows against sums in double precision.\v"
-                                     "Example: clmoe-bench layer --model olmoe --tokens 1,64,512 --weights bf16,q4_K --json "
-                                     "layer.json",
-                                     common_child,
-                                     layer_help,
-                                     NULL};
+    static const struct argp argp = {
+        layer_options,
+        parse_layer,
+        NULL,
+        "Times Mixture-of-Experts layers and compares them with the limits of the device, "
+        "having checked sampled rows against sums in double precision.\v"
+        "Example: clmoe-bench layer --model olmoe --tokens 1,64,512 --weights bf16,q4_K --json "
+        "layer.json",
+        common_child,
+        layer_help,
+        NULL};
     static const uint32_t tokens[] = {1, 8, 64, 512}, formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16};
-    *args = (tool_args){.seconds = 2, .seed = 1, .custom = model_by_numbers()};
+    *args = (tool_args){.seconds = 2, .seed = 1, .y_format = CLMOE_F32, .custom = model_by_numbers()};
     memcpy(args->tokens, tokens, sizeof tokens);
     memcpy(args->formats, formats, sizeof formats);
     args->token_count = COUNT_OF(tokens);
@@ -223,15 +235,16 @@ int layer_args(int argc, char **argv, tool_args *args) {
 }
 
 int load_args(int argc, char **argv, tool_args *args) {
-    static const struct argp argp = {load_options,
-                                     parse_layer,
-                                     NULL,
-                                     "Times how fast a layer's weights are made from a checkpoint in the page cache. The "
-                                     "checkpoint is written into a folder of its own under TMPDIR, which is removed "
-                                     "again.\vExample: clmoe-bench load --model olmoe --weights bf16 --json load.json",
-                                     common_child,
-                                     layer_help,
-                                     NULL};
+    static const struct argp argp = {
+        load_options,
+        parse_layer,
+        NULL,
+        "Times how fast a layer's weights are made from a checkpoint in the page cache. The "
+        "checkpoint is written into a folder of its own under TMPDIR, which is removed "
+        "again.\vExample: clmoe-bench load --model olmoe --weights bf16 --json load.json",
+        common_child,
+        layer_help,
+        NULL};
     *args = (tool_args){.loads = 9, .seed = 1, .custom = model_by_numbers(), .plain_formats_only = 1};
     args->formats[0] = CLMOE_BF16;
     args->format_count = 1;

@@ -70,6 +70,7 @@ typedef struct tool_args {
     size_t format_count;
     int plain_formats_only; /* set before the command line is read: no block formats */
     uint32_t arithmetic;    /* clmoe_arithmetic */
+    uint32_t y_format;      /* clmoe_format of the experts' outputs: f32, f16, bf16 */
     int predict;            /* memory: nothing is allocated */
     serve_options serve;
     cost_options cost;

@@ -15,7 +15,7 @@
 #include "usage.h"
 
 /* Keys of shared options that have no letter; a subcommand's own begin at KEY_OWN. */
-enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED, KEY_LOADS, KEY_OWN };
+enum { KEY_HIDDEN = 256, KEY_INTERMEDIATE, KEY_EXPERTS, KEY_TOP_K, KEY_SEED, KEY_LOADS, KEY_Y, KEY_OWN };
 
 #define SHAPE_OPTIONS                                                                   \
     {"model", 'm', "NAME[,NAME]", 0, "shapes of known models (default olmoe):", 0},     \

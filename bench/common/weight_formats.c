@@ -1,5 +1,5 @@
-/* Formats of weights; see weight_formats.h. Blocks are random bits, whose scales are then set. Calls block_oracle and the
- * C library. */
+/* Formats of weights; see weight_formats.h. Blocks are random bits, whose scales are then set. Calls block_oracle and
+ * the C library. */
 #include "weight_formats.h"
 
 #include <clmoe/clmoe.h>
@@ -19,7 +19,8 @@ typedef enum scale_kind { NO_SCALE, SCALE_F16, SCALE_E8M0, SCALE_E4M3, ZERO_POIN
 typedef struct scale_field {
     scale_kind kind;
     uint8_t at;   /* byte */
-    float factor; /* on the block's scale: where codes are not centred, the minimum that centres them; of a zero point, itself */
+    float factor; /* on the block's scale: where codes are not centred, the minimum that centres them; of a zero point,
+                   * itself */
 } scale_field;
 
 typedef struct weight_format {

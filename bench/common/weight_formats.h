@@ -1,5 +1,5 @@
-/* The formats that weights are kept in: which there are, how random ones are made, how the oracle reads them. Blocks are
- * made here and decoded by tests/block_oracle.c; none of it is the library's code. */
+/* The formats that weights are kept in: which there are, how random ones are made, how the oracle reads them. Blocks
+ * are made here and decoded by tests/block_oracle.c; none of it is the library's code. */
 #ifndef CLMOE_BENCH_WEIGHT_FORMATS_H
 #define CLMOE_BENCH_WEIGHT_FORMATS_H
 
@@ -18,8 +18,8 @@ void weight_format_names(int without_blocks, char *text, size_t capacity);
 int weight_format_is_block(uint32_t format);
 /* Neighbours that share bytes: rows are their multiples. */
 uint32_t weight_format_values(uint32_t format);
-/* Whether weights with rows of these lengths can be kept in this format and multiplied in this clmoe_arithmetic; if not,
- * why[] says it. */
+/* Whether weights with rows of these lengths can be kept in this format and multiplied in this clmoe_arithmetic; if
+ * not, why[] says it. */
 int weight_format_allows(uint32_t format, uint32_t arithmetic, const uint32_t *lengths, size_t count, char *why,
                          size_t capacity);
 

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "common/tool.h"
+#include "json_any_text.h"
 #include "json_report.h"
 #include "layer/device_layer.h"
 #include "layer/layer_report.h"
@@ -39,13 +40,13 @@ static char *described(describe_function describe, const void *object) {
 }
 
 /* The lines of a text as a list. */
-static void add_lines(cJSON *object, const char *name, const char *text) {
-    cJSON *lines = cJSON_AddArrayToObject(object, name);
+static void add_lines(json_t *object, const char *name, const char *text) {
+    json_t *lines = put_list(object, name);
     while (*text != '\0') {
         char line[512];
         const size_t length = strcspn(text, "\n");
         snprintf(line, sizeof line, "%.*s", (int)length, text);
-        cJSON_AddItemToArray(lines, cJSON_CreateString(line));
+        json_array_append_new(lines, json_any_text(line));
         text += length + (text[length] == '\n');
     }
 }
@@ -60,7 +61,7 @@ static void print_indented(const char *text, const char *indent) {
 }
 
 /* The stages of a small layer whose weights have this format; added to the row's list as well. */
-static int print_layer(session *s, uint32_t format, cJSON *layers) {
+static int print_layer(session *s, uint32_t format, json_t *layers) {
     model tiny = model_by_numbers();
     host_layer host;
     device_layer device = {0};
@@ -75,9 +76,8 @@ static int print_layer(session *s, uint32_t format, cJSON *layers) {
         if (text != NULL) {
             printf("    weights %s\n", format_name(format));
             print_indented(text, "      ");
-            cJSON *object = cJSON_CreateObject();
-            cJSON_AddItemToArray(layers, object);
-            cJSON_AddStringToObject(object, "weights", format_name(format));
+            json_t *object = put_row(layers);
+            put_text(object, "weights", format_name(format));
             add_lines(object, "stages", text);
         }
         free(text);
@@ -87,7 +87,7 @@ static int print_layer(session *s, uint32_t format, cJSON *layers) {
     return failed;
 }
 
-static int print_device(const char *place, const char *heading, cJSON *rows) {
+static int print_device(const char *place, const char *heading, json_t *rows) {
     static const uint32_t formats[] = {CLMOE_F32, CLMOE_BF16, CLMOE_F16, CLMOE_Q8_0, CLMOE_Q4_K};
     session s;
     if (heading[0] != '\0') printf("%s %s\n", place, heading);
@@ -96,24 +96,23 @@ static int print_device(const char *place, const char *heading, cJSON *rows) {
     if (heading[0] == '\0') printf("%s\n", s.name);
     char *text = described(describe_context, s.context);
     int failed = text == NULL;
-    cJSON *row = cJSON_CreateObject();
-    cJSON_AddItemToArray(rows, row);
-    cJSON_AddStringToObject(row, "place", place);
-    cJSON_AddStringToObject(row, "name", s.name);
-    cJSON_AddNumberToObject(row, "compute_units", s.compute_units);
+    json_t *row = put_row(rows);
+    put_text(row, "place", place);
+    put_text(row, "name", s.name);
+    put_count(row, "compute_units", s.compute_units);
     if (text != NULL) {
         print_indented(text, "    ");
         add_lines(row, "facts", text);
     }
     free(text);
-    cJSON *layers = cJSON_AddArrayToObject(row, "layers");
+    json_t *layers = put_list(row, "layers");
     for (size_t i = 0; i < COUNT_OF(formats) && !failed; i++) failed = print_layer(&s, formats[i], layers);
     fflush(stdout);
     session_close(&s);
     return failed;
 }
 
-static int print_platform(cl_platform_id platform, cl_uint number, cl_uint *seen, cJSON *rows) {
+static int print_platform(cl_platform_id platform, cl_uint number, cl_uint *seen, json_t *rows) {
     cl_device_id devices[64];
     cl_uint count = 0;
     int failed = 0;
@@ -131,7 +130,7 @@ static int print_platform(cl_platform_id platform, cl_uint number, cl_uint *seen
 }
 
 /* Every device, or the one that was asked for. */
-static int print_devices(const char *wanted, cJSON *rows) {
+static int print_devices(const char *wanted, json_t *rows) {
     cl_platform_id platforms[32];
     cl_uint count = 0, seen = 0;
     int failed = 0;
@@ -144,12 +143,12 @@ static int print_devices(const char *wanted, cJSON *rows) {
 }
 
 int devices_command(const tool_args *args) {
-    cJSON *root = json_report_start("devices", NULL, NULL);
-    int failed = print_devices(args->device, cJSON_AddArrayToObject(root, "rows"));
+    json_t *root = json_report_start("devices", NULL, NULL);
+    int failed = print_devices(args->device, put_list(root, "rows"));
     if (!failed) printf("%s\n", pin_pocl_verdict());
-    cJSON_AddStringToObject(cJSON_GetObjectItem(root, "environment"), "pinning", pin_pocl_verdict());
+    put_text(json_object_get(root, "environment"), "pinning", pin_pocl_verdict());
     if (failed || args->json == NULL)
-        cJSON_Delete(root);
+        json_decref(root);
     else
         failed = json_report_write(args->json, root);
     return failed;

@@ -77,7 +77,7 @@ int prebuild_args(int argc, char **argv, tool_args *args) {
 
 /* The layer with activations in this format, a row of the JSON; its kernels stay in the session's context. */
 static int build_layer(const session *s, const model *m, const device_layer *planned, uint32_t format,
-                       uint32_t activations, cJSON *rows) {
+                       uint32_t activations, json_t *rows) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_layer_desc desc;
     clmoe_layer *layer = NULL;
@@ -85,14 +85,14 @@ static int build_layer(const session *s, const model *m, const device_layer *pla
     desc.x_format = desc.out_format = activations;
     if (clmoe_layer_create(s->context, planned->weights[0], &desc, &layer, &error) != CLMOE_OK)
         return complain_clmoe("clmoe_layer_create", &error);
-    cJSON *row = json_row(rows, m, format);
-    cJSON_AddStringToObject(row, "arithmetic", arithmetic_name(layer_arithmetic(layer)));
-    cJSON_AddStringToObject(row, "activations", format_name(activations));
+    json_t *row = put_layer_row(rows, m, format);
+    put_text(row, "arithmetic", arithmetic_name(layer_arithmetic(layer)));
+    put_text(row, "activations", format_name(activations));
     clmoe_layer_destroy(layer);
     return 0;
 }
 
-static int build(session *s, const tool_args *args, const model *m, uint32_t format, cJSON *rows) {
+static int build(session *s, const tool_args *args, const model *m, uint32_t format, json_t *rows) {
     const prebuild_options *options = &args->prebuild;
     const uint32_t lengths[] = {m->hidden_size, m->intermediate_size, m->shared_size};
     device_layer planned = {0};
@@ -139,19 +139,19 @@ int prebuild_command(const tool_args *args) {
     const int refused = session_open_for_pack(args->device, &s);
     if (refused) return refused;
     progress_start(args->quiet);
-    cJSON *root = json_report_start("prebuild", &s, NULL), *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = json_report_start("prebuild", &s, NULL), *rows = put_list(root, "rows");
     int failed = check_place(&s, args->prebuild.out);
     for (size_t m = 0; m < args->model_count && !failed; m++)
         for (size_t f = 0; f < args->format_count && !failed; f++)
             failed = build(&s, args, args->models[m], args->formats[f], rows);
     const double seconds = now_seconds() - start;
     if (!failed) failed = write_pack(&s, args->prebuild.out, seconds);
-    cJSON_AddStringToObject(root, "pack", args->prebuild.out);
-    json_number(root, "seconds", seconds);
+    put_text(root, "pack", args->prebuild.out);
+    put_number(root, "seconds", seconds);
     if (!failed && args->json != NULL)
         failed = json_report_write(args->json, root);
     else
-        cJSON_Delete(root);
+        json_decref(root);
     session_close(&s);
     return failed;
 }

@@ -240,41 +240,53 @@ static void add_squares(const double *expected, const float *got, uint32_t count
     }
 }
 
-double nmse_limit(uint32_t arithmetic) {
-    return arithmetic == CLMOE_ARITHMETIC_INT8 ? 4e-4 : arithmetic == CLMOE_ARITHMETIC_BF16 ? 1e-4 : 1e-9;
+/* The largest relative error of a number stored in this format. */
+static double storage_error(uint32_t format) {
+    return format == CLMOE_BF16 ? 0x1p-8 : format == CLMOE_F16 ? 0x1p-11 : 0;
 }
 
-double tolerance_of(const model *m, uint32_t arithmetic) {
+double nmse_limit(uint32_t arithmetic, uint32_t y_format) {
+    const double of_arithmetic =
+        arithmetic == CLMOE_ARITHMETIC_INT8 ? 4e-4 : arithmetic == CLMOE_ARITHMETIC_BF16 ? 1e-4 : 1e-9;
+    return of_arithmetic + storage_error(y_format) * storage_error(y_format);
+}
+
+static double tolerance_of_arithmetic(const model *m, uint32_t arithmetic) {
     const uint32_t widest = m->intermediate_size > m->shared_size ? m->intermediate_size : m->shared_size;
     const double longest = (double)(m->hidden_size > widest ? m->hidden_size : widest);
     const double f32 = 8 * 0x1p-24 * sqrt(longest) + 32 * 0x1p-24;
-    if (arithmetic == CLMOE_ARITHMETIC_INT8) return 8 * sqrt(nmse_limit(arithmetic));
+    if (arithmetic == CLMOE_ARITHMETIC_INT8) return 8 * sqrt(nmse_limit(arithmetic, CLMOE_F32));
     if (arithmetic == CLMOE_ARITHMETIC_F32) return f32;
     return f32 + 16 * 0x1p-8 / sqrt((double)m->intermediate_size * m->top_k);
 }
 
+double tolerance_of(const model *m, uint32_t arithmetic, uint32_t y_format) {
+    return tolerance_of_arithmetic(m, arithmetic) + 8 * storage_error(y_format);
+}
+
 /* 0 if the errors are what the arithmetic may have. */
-static int judge(uint32_t arithmetic, const check_result *result, char *why, size_t capacity) {
+static int judge(uint32_t arithmetic, uint32_t y_format, const check_result *result, char *why, size_t capacity) {
+    const double limit = nmse_limit(arithmetic, y_format);
     if (!(result->max_rel_error <= result->tolerance)) {
         snprintf(why, capacity, "the largest relative error is %.3g, allowed are %.3g", result->max_rel_error,
                  result->tolerance);
         return 1;
     }
-    if (result->nmse <= nmse_limit(arithmetic)) return 0;
+    if (result->nmse <= limit) return 0;
     snprintf(why, capacity, "the normalised mean squared error is %.3g, %s arithmetic may have %.3g", result->nmse,
-             arithmetic_name(arithmetic), nmse_limit(arithmetic));
+             arithmetic_name(arithmetic), limit);
     return 1;
 }
 
-int check_tokens(const host_layer *layer, uint32_t arithmetic, const token_result *tokens, size_t count,
-                 check_result *result, char *why, size_t capacity) {
+int check_tokens(const host_layer *layer, uint32_t arithmetic, uint32_t y_format, const token_result *tokens,
+                 size_t count, check_result *result, char *why, size_t capacity) {
     const model *m = layer->shape;
     const int form = arithmetic == CLMOE_ARITHMETIC_BF16; /* the one to come close to */
     double weight[MAX_EXPERTS];
     squares sums = {0, 0};
     room r;
     why[0] = '\0';
-    *result = (check_result){.tolerance = tolerance_of(m, arithmetic)};
+    *result = (check_result){.tolerance = tolerance_of(m, arithmetic, y_format)};
     int failed = room_make(m, form + 1, &r);
     if (failed) snprintf(why, capacity, "out of host memory");
     for (size_t i = 0; i < count && !failed; i++) {
@@ -286,5 +298,5 @@ int check_tokens(const host_layer *layer, uint32_t arithmetic, const token_resul
     }
     result->nmse = sums.difference / sums.expected;
     room_free(&r);
-    return failed || judge(arithmetic, result, why, capacity);
+    return failed || judge(arithmetic, y_format, result, why, capacity);
 }

@@ -67,7 +67,8 @@ clmoe_status device_layer_desc(const model *m, clmoe_layer_desc *desc, clmoe_err
 typedef clmoe_status make_weights(clmoe_context *context, const clmoe_weights_desc *desc, clmoe_weights **weights,
                                   clmoe_error *error);
 
-static int add(session *s, const host_layer *host, uint32_t arithmetic, make_weights *make, device_layer *device) {
+static int add(session *s, const host_layer *host, uint32_t arithmetic, uint32_t allow_variance, make_weights *make,
+               device_layer *device) {
     clmoe_weights_desc weights;
     clmoe_layer_desc layer;
     clmoe_error error = {.struct_size = sizeof error};
@@ -75,6 +76,8 @@ static int add(session *s, const host_layer *host, uint32_t arithmetic, make_wei
     if (i == MAX_COPIES) return complain("more than %d copies of the weights", MAX_COPIES);
     describe_weights(host, arithmetic, &weights);
     if (device_layer_desc(host->shape, &layer, &error) != CLMOE_OK) return complain_clmoe(host->shape->preset, &error);
+    weights.allow_variance = layer.allow_variance = allow_variance;
+    if (device->y_format != 0) layer.y_format = device->y_format;
     if (make(s->context, &weights, &device->weights[i], &error) != CLMOE_OK)
         return complain_clmoe(make == clmoe_weights_plan ? "clmoe_weights_plan" : "clmoe_weights_create", &error);
     if (clmoe_layer_create(s->context, device->weights[i], &layer, &device->layers[i], &error) != CLMOE_OK) {
@@ -86,13 +89,17 @@ static int add(session *s, const host_layer *host, uint32_t arithmetic, make_wei
 }
 
 int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device) {
-    return add(s, host, arithmetic, clmoe_weights_create, device);
+    return add(s, host, arithmetic, 0, clmoe_weights_create, device);
+}
+
+int device_layer_add_varying(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device) {
+    return add(s, host, arithmetic, 1, clmoe_weights_create, device);
 }
 
 int device_layer_plan(session *s, const model *shape, uint32_t format, uint32_t arithmetic, device_layer *device) {
     host_layer outline;
     const int failed =
-        host_layer_outline(shape, format, &outline) || add(s, &outline, arithmetic, clmoe_weights_plan, device);
+        host_layer_outline(shape, format, &outline) || add(s, &outline, arithmetic, 0, clmoe_weights_plan, device);
     host_layer_free(&outline);
     return failed;
 }

@@ -11,10 +11,13 @@ typedef struct device_layer {
     clmoe_weights *weights[MAX_COPIES];
     clmoe_layer *layers[MAX_COPIES];
     uint32_t copies;
+    uint32_t y_format; /* of the layers: as in clmoe_layer_desc; 0: its default */
 } device_layer;
 
 /* One more copy, multiplied in this clmoe_arithmetic. 0, or 1 after a complaint. */
 int device_layer_add(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device);
+/* The same with allow_variance, for another library's GEMM where a row of tuning speaks for it. */
+int device_layer_add_varying(session *s, const host_layer *host, uint32_t arithmetic, device_layer *device);
 /* A layer of this shape that has sizes, but no memory (clmoe_weights_plan), however large it is. Likewise. */
 int device_layer_plan(session *s, const model *shape, uint32_t format, uint32_t arithmetic, device_layer *device);
 /* Packs one expert of this shape and lets it go: all that loading a checkpoint compiles. Likewise. */

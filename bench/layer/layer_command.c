@@ -77,6 +77,7 @@ static int run_row(layer_bench *b, const host_layer *host, const device_layer *d
     row->shape = host->shape;
     row->format = host->format;
     row->tokens = tokens;
+    row->y_format = device->y_format;
     row->seed = host->seed;
     row->copies = needed < device->copies ? needed : device->copies;
     row->weight_bytes = clmoe_weights_bytes(device->weights[0]);
@@ -110,7 +111,7 @@ static int is_possible(const layer_bench *b, const model *m, uint32_t format) {
 /* One model in one format. Failures of a row do not keep the next ones from running. */
 static int run_layer(layer_bench *b, const model *m, uint32_t format) {
     host_layer host = {0};
-    device_layer device = {0};
+    device_layer device = {.y_format = b->args->y_format};
     const uint32_t copies = is_possible(b, m, format) ? copies_possible(b, m, format) : 0;
     if (copies == 0) return 0;
     progress("%s %s: making %.1f GiB of weights", m->name, format_name(format),
@@ -161,6 +162,7 @@ static int run_all(layer_bench *b) {
     if (roofline_open(b->s.cl, b->s.device, &b->roof) || measure_limits(b, 3)) return 1;
     progress_clear();
     print_peaks(&b->s, &b->best);
+    if (args->y_format != CLMOE_F32) printf("experts' outputs wait in %s\n", format_name(args->y_format));
     print_layer_heading();
     for (size_t m = 0; m < args->model_count; m++) {
         for (size_t f = 0; f < args->format_count; f++) b->failed |= run_layer(b, args->models[m], args->formats[f]);

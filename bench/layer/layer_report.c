@@ -61,8 +61,8 @@ void print_load_heading(void) {
 void print_load_row(const load_result *row) {
     printf("%-14s %-4s %9u %9.1f %9.1f %10.4f %10.4f %8.4f %7.1f %10.1f %6.2f %10.1f %9.1e\n", row->shape->name,
            format_name(row->format), row->shape->num_experts, 1e-6 * (double)row->source_bytes,
-           1e-6 * (double)row->packed_bytes, row->first_s, row->median_s, row->cpu_s, row->gbps, row->read_gbps, row->share,
-           row->extra_bytes / 0x1p20, row->max_rel_error);
+           1e-6 * (double)row->packed_bytes, row->first_s, row->median_s, row->cpu_s, row->gbps, row->read_gbps,
+           row->share, row->extra_bytes / 0x1p20, row->max_rel_error);
     fflush(stdout);
 }
 

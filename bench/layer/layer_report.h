@@ -13,6 +13,7 @@ typedef struct layer_result {
     const model *shape;
     uint32_t format, tokens;
     uint32_t arithmetic; /* clmoe_arithmetic that the device chose, or was told */
+    uint32_t y_format;   /* clmoe_format in which the experts' outputs wait to be added up */
     uint64_t weight_bytes, source_bytes; /* of the layer: as packed on the device, and in a file */
     uint64_t seed;
     uint64_t *loads; /* NULL, or the caller's [E], zeroed: receives the sums of the timed forwards' loads */

@@ -87,7 +87,8 @@ static int take_times(row_run *run, row_timing *t, double seconds) {
     char label[96];
     timing times;
     layer_result *row = run->row;
-    snprintf(label, sizeof label, "%s %s, %u tokens", run->host->shape->name, format_name(run->host->format), row->tokens);
+    snprintf(label, sizeof label, "%s %s, %u tokens", run->host->shape->name, format_name(run->host->format),
+             row->tokens);
     read_watch watch = {.roof = run->roof};
     const timing_task task = {t, time_forward, read_watch_between, &watch, row->copies + 1, seconds, label};
     const int failed = timing_take(&task, &times);
@@ -172,8 +173,8 @@ int measure_row(session *s, roofline *roof, const host_layer *host, const device
     return measure_row_with_logits(s, roof, host, device, seconds, NULL, 0, row);
 }
 
-int measure_row_with_logits(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
-                            const float *logits, size_t logit_rows, layer_result *row) {
+int measure_row_with_logits(session *s, roofline *roof, const host_layer *host, const device_layer *device,
+                            double seconds, const float *logits, size_t logit_rows, layer_result *row) {
     row_run run = {.s = s, .roof = roof, .host = host, .device = device, .row = row, .host_logits = logits,
                    .logit_rows = logit_rows};
     progress("%s %s, %u tokens: checking", host->shape->name, format_name(host->format), row->tokens);

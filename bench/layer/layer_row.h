@@ -13,8 +13,8 @@
 int measure_row(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
                 layer_result *row);
 /* The same with logits given, [rows, E] with at least as many rows as row->tokens, in place of the router's. */
-int measure_row_with_logits(session *s, roofline *roof, const host_layer *host, const device_layer *device, double seconds,
-                            const float *logits, size_t logit_rows, layer_result *row);
+int measure_row_with_logits(session *s, roofline *roof, const host_layer *host, const device_layer *device,
+                            double seconds, const float *logits, size_t logit_rows, layer_result *row);
 /* Two parts of it: takes over the times, samples included; rates, from the row's median and active experts. */
 void row_take_times(layer_result *row, const session *s, const timing *times);
 void row_rates(layer_result *row);

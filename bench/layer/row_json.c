@@ -5,46 +5,46 @@
 
 #include "flops.h"
 
-void json_times(cJSON *object, const layer_result *row) {
-    json_number(object, "median_ms", row->median_ms);
-    json_number(object, "low_ms", row->low_ms);
-    json_number(object, "high_ms", row->high_ms);
-    json_number(object, "p95_ms", row->p95_ms);
-    json_numbers(object, "samples_ms", row->samples_ms, row->sample_count);
+void put_times(json_t *object, const layer_result *row) {
+    put_number(object, "median_ms", row->median_ms);
+    put_number(object, "low_ms", row->low_ms);
+    put_number(object, "high_ms", row->high_ms);
+    put_number(object, "p95_ms", row->p95_ms);
+    put_numbers(object, "samples_ms", row->samples_ms, row->sample_count);
     if (row->others_cpus >= 0)
-        json_number(object, "others_cpus", row->others_cpus);
+        put_number(object, "others_cpus", row->others_cpus);
     else
-        cJSON_AddNullToObject(object, "others_cpus");
-    json_number(object, "cpu_share", row->cpu_share);
-    cJSON_AddBoolToObject(object, "unsteady", row->unsteady);
+        put_null(object, "others_cpus");
+    put_number(object, "cpu_share", row->cpu_share);
+    put_bool(object, "unsteady", row->unsteady);
 }
 
-void json_limits(cJSON *object, const layer_result *row) {
-    cJSON_AddStringToObject(object, "peak", peak_name(row->peak));
-    json_number(object, "peak_gflops", row->peak_gflops);
-    json_number(object, "read_gbps", row->read_gbps);
-    json_number(object, "roofline_ms", row->roofline_ms);
-    json_number(object, "roofline_share", row->roofline_share);
-    json_number(object, "roofline_tokens_per_s", 1e3 * (double)row->tokens / row->roofline_ms);
+void put_limits(json_t *object, const layer_result *row) {
+    put_text(object, "peak", peak_name(row->peak));
+    put_number(object, "peak_gflops", row->peak_gflops);
+    put_number(object, "read_gbps", row->read_gbps);
+    put_number(object, "roofline_ms", row->roofline_ms);
+    put_number(object, "roofline_share", row->roofline_share);
+    put_number(object, "roofline_tokens_per_s", 1e3 * (double)row->tokens / row->roofline_ms);
 }
 
-void json_flops(cJSON *object, const model *m, uint32_t tokens) {
+void put_flops(json_t *object, const model *m, uint32_t tokens) {
     const double count = (double)tokens;
-    json_number(object, "flops_logits", flops_logits(m, count));
-    json_number(object, "flops_select", flops_select(m, count));
-    json_number(object, "flops_up", flops_up(m, count));
-    json_number(object, "flops_activation", flops_activation(m, count));
-    json_number(object, "flops_down", flops_down(m, count));
-    json_number(object, "flops_shared", flops_shared(m, count));
-    json_number(object, "flops_combine", flops_combine(m, count));
-    json_number(object, "flops_forward", flops_forward(m, count));
-    json_number(object, "flops_matrix", flops_matrix(m, count));
-    json_number(object, "flops_gating_literature", flops_gating_literature(m, count));
-    json_number(object, "flops_gating_exact", flops_gating_exact(m, count));
+    put_number(object, "flops_logits", flops_logits(m, count));
+    put_number(object, "flops_select", flops_select(m, count));
+    put_number(object, "flops_up", flops_up(m, count));
+    put_number(object, "flops_activation", flops_activation(m, count));
+    put_number(object, "flops_down", flops_down(m, count));
+    put_number(object, "flops_shared", flops_shared(m, count));
+    put_number(object, "flops_combine", flops_combine(m, count));
+    put_number(object, "flops_forward", flops_forward(m, count));
+    put_number(object, "flops_matrix", flops_matrix(m, count));
+    put_number(object, "flops_gating_literature", flops_gating_literature(m, count));
+    put_number(object, "flops_gating_exact", flops_gating_exact(m, count));
 }
 
-void json_method(cJSON *environment) {
-    cJSON_AddStringToObject(
+void put_method(json_t *environment) {
+    put_text(
         environment, "method",
         "a forward is timed from the call to the end of clFinish, after warm-up forwards; every forward has other "
         "tokens; forwards "
@@ -62,8 +62,8 @@ void json_method(cJSON *environment) {
 void print_gating(const model *m, uint32_t tokens) {
     printf("%s: gating of %u token%s is %.0f operations as literature counts (T H E + 3 T E + T E), exactly %.0f "
            "(logits %.0f, choice %.0f)\n",
-           m->name, tokens, tokens == 1 ? "" : "s", flops_gating_literature(m, (double)tokens), flops_gating_exact(m, (double)tokens),
-           flops_logits(m, (double)tokens), flops_select(m, (double)tokens));
+           m->name, tokens, tokens == 1 ? "" : "s", flops_gating_literature(m, (double)tokens),
+           flops_gating_exact(m, (double)tokens), flops_logits(m, (double)tokens), flops_select(m, (double)tokens));
 }
 
 void print_unsteady_note(size_t unsteady, size_t count) {

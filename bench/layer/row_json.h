@@ -6,13 +6,13 @@
 #include "layer_report.h"
 
 /* median_ms with its interval, p95_ms, samples_ms; what else was going on, and whether it disturbed. */
-void json_times(cJSON *object, const layer_result *row);
+void put_times(json_t *object, const layer_result *row);
 /* What the row is compared with, and the share of it. */
-void json_limits(cJSON *object, const layer_result *row);
+void put_limits(json_t *object, const layer_result *row);
 /* Operations of a forward by stage (flops.h), gating as literature counts it too. */
-void json_flops(cJSON *object, const model *shape, uint32_t tokens);
+void put_flops(json_t *object, const model *shape, uint32_t tokens);
 /* The sentences of timing.h, under "method". */
-void json_method(cJSON *environment);
+void put_method(json_t *environment);
 
 /* The same for people: one line on gating; and what the mark of unsteady rows means, if there are any. */
 void print_gating(const model *shape, uint32_t tokens);

@@ -11,7 +11,8 @@
 /* How many tokens the buffer holds: 4096 or eight forwards' worth, unless that is too much memory. */
 static size_t token_rows(const model *m, uint32_t tokens) {
     const uint64_t most = TOKEN_BYTES_LIMIT / (4 * (uint64_t)m->hidden_size);
-    const uint64_t least = (tokens > 2 * most ? 1 : 2) * (uint64_t)tokens; /* of very many, every forward has the same */
+    const uint64_t least = (tokens > 2 * most ? 1 : 2) * (uint64_t)tokens; /* of very many, every forward has the same
+                                                                            * */
     uint64_t rows = 8 * (uint64_t)tokens > 4096 ? 8 * (uint64_t)tokens : 4096;
     if (rows > most) rows = most;
     return (size_t)(rows < least ? least : rows);
@@ -91,7 +92,8 @@ clmoe_io row_run_io(const row_run *run, size_t i) {
     io.x = clmoe_cl_mem(run->x, (uint64_t)row_run_start(run, i) * run->host->shape->hidden_size * 4);
     io.out = clmoe_cl_mem(run->out, 0);
     if (run->logits != NULL)
-        io.logits = clmoe_cl_mem(run->logits, (uint64_t)row_run_logits_start(run, i) * run->host->shape->num_experts * 4);
+        io.logits =
+            clmoe_cl_mem(run->logits, (uint64_t)row_run_logits_start(run, i) * run->host->shape->num_experts * 4);
     return io;
 }
 

@@ -20,7 +20,8 @@ typedef struct row_run {
     layer_result *row;
     size_t rows; /* tokens in x */
     float *host_x;
-    const float *host_logits; /* NULL: the router's; or the caller's, [logit_rows, E], at least as many rows as tokens */
+    const float *host_logits; /* NULL: the router's; or the caller's, [logit_rows, E], at least as many rows as tokens
+                               * */
     size_t logit_rows;
     cl_mem logits;
     cl_mem x, out, index, weight;
@@ -41,8 +42,8 @@ int row_run_forward(row_run *run, cl_command_queue queue, const clmoe_io *io, si
 
 /* Runs forward 0 and compares sampled tokens with the oracle (row_check.c). 0, or 1 after a complaint. */
 int row_run_check(row_run *run);
-/* The second half of it: index, weight and out hold what some way of computing forward 0 made of it in row->arithmetic, and
- * the queue is finished. `what` begins the complaint. */
+/* The second half of it: index, weight and out hold what some way of computing forward 0 made of it in row->arithmetic,
+ * and the queue is finished. `what` begins the complaint. */
 int row_run_compare(row_run *run, const char *what);
 
 #endif

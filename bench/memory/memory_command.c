@@ -19,7 +19,7 @@ enum { KEY_PREDICT = KEY_OWN };
 typedef struct memory_bench {
     const tool_args *args;
     session s;
-    cJSON *rows; /* NULL: no file is wanted */
+    json_t *rows; /* NULL: no file is wanted */
     int failed;
 } memory_bench;
 
@@ -76,8 +76,8 @@ int memory_command(const tool_args *args) {
     progress_start(args->quiet);
     const int refused = session_open(args->device, &b.s);
     if (refused) return refused;
-    cJSON *root = args->json != NULL ? json_report_start("memory", &b.s, NULL) : NULL;
-    if (root != NULL) b.rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = args->json != NULL ? json_report_start("memory", &b.s, NULL) : NULL;
+    if (root != NULL) b.rows = put_list(root, "rows");
     printf("%s\n", b.s.name);
     run_all(&b);
     progress_clear();

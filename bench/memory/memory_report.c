@@ -1,4 +1,4 @@
-/* What `clmoe-bench memory` prints and writes of a row; see memory_report.h. Calls cJSON. */
+/* What `clmoe-bench memory` prints and writes of a row; see memory_report.h. Calls Jansson. */
 #include "memory_report.h"
 
 #include <stdio.h>
@@ -78,11 +78,11 @@ void memory_print(const memory_row *row) {
 
 /* --------------------------------------------------------------------------------------------------- JSON */
 
-static void add_bytes(cJSON *object, const char *name, uint64_t bytes) {
-    cJSON_AddNumberToObject(object, name, (double)bytes);
+static void add_bytes(json_t *object, const char *name, uint64_t bytes) {
+    put_count(object, name, bytes);
 }
 
-static void add_predicted(cJSON *object, const memory_row *row) {
+static void add_predicted(json_t *object, const memory_row *row) {
     const clmoe_layer_memory *p = &row->predicted;
     add_bytes(object, "source_bytes", row->source_bytes);
     add_bytes(object, "weight_bytes", p->weights);
@@ -103,36 +103,36 @@ static void add_predicted(cJSON *object, const memory_row *row) {
     add_bytes(object, "total_bytes", predicted_total(row));
 }
 
-static void add_unfused(cJSON *object, const memory_row *row) {
+static void add_unfused(json_t *object, const memory_row *row) {
     const uint64_t fused = activation_sum(&row->fused), unfused = activation_sum(&row->unfused);
     add_bytes(object, "activation_bytes", fused);
     add_bytes(object, "unfused_activation_bytes", unfused);
     add_bytes(object, "unfused_inputs_bytes", row->unfused.inputs);
     add_bytes(object, "unfused_projections_bytes", row->unfused.projections);
     add_bytes(object, "saved_bytes", unfused - fused);
-    json_number(object, "saved_share", 1 - (double)fused / (double)unfused);
+    put_number(object, "saved_share", 1 - (double)fused / (double)unfused);
 }
 
-static void add_measured(cJSON *object, const memory_row *row) {
-    cJSON_AddBoolToObject(object, "measured", row->is_measured);
+static void add_measured(json_t *object, const memory_row *row) {
+    put_bool(object, "measured", row->is_measured);
     if (!row->is_measured) return;
     add_bytes(object, "measured_weight_bytes", row->measured_weights);
     add_bytes(object, "measured_workspace_bytes", row->measured_workspace);
-    json_number(object, "deviation", memory_deviation(row));
+    put_number(object, "deviation", memory_deviation(row));
     add_bytes(object, "pool_high_water_bytes", row->high_water);
     add_bytes(object, "pool_requests", row->requests);
     add_bytes(object, "pool_hits", row->hits);
-    json_number(object, "pool_hit_rate", row->requests != 0 ? (double)row->hits / (double)row->requests : 0);
+    put_number(object, "pool_hit_rate", row->requests != 0 ? (double)row->hits / (double)row->requests : 0);
     add_bytes(object, "second_forward_requests", row->later_requests);
     add_bytes(object, "reuse_requests", row->reuse_requests);
     add_bytes(object, "reuse_hits", row->reuse_hits);
 }
 
-void memory_add_json(cJSON *rows, const memory_row *row) {
-    cJSON *object = json_row(rows, row->shape, row->format);
-    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
-    cJSON_AddNumberToObject(object, "tokens", row->tokens);
-    cJSON_AddNumberToObject(object, "passes", row->passes);
+void memory_add_json(json_t *rows, const memory_row *row) {
+    json_t *object = put_layer_row(rows, row->shape, row->format);
+    put_text(object, "arithmetic", arithmetic_name(row->arithmetic));
+    put_count(object, "tokens", row->tokens);
+    put_count(object, "passes", row->passes);
     add_predicted(object, row);
     add_unfused(object, row);
     add_measured(object, row);

@@ -1,4 +1,4 @@
-/* `clmoe-bench compare`: two results, row by row, as ratios with the bounds that noise sets them. Calls cJSON. */
+/* `clmoe-bench compare`: two results, row by row, as ratios with the bounds that noise sets them. Calls Jansson. */
 #include <stdio.h>
 #include <string.h>
 
@@ -63,7 +63,7 @@ int compare_args(int argc, char **argv, tool_args *args) {
 /* -------------------------------------------------------------------------------------------------- comparing */
 
 typedef struct comparison {
-    cJSON *rows; /* NULL: no file is wanted */
+    json_t *rows; /* NULL: no file is wanted */
     size_t compared, better, worse, alone;
 } comparison;
 
@@ -74,22 +74,21 @@ static const char *verdict_of(const measure *m, double low, double high) {
     return rose == m->more_is_better ? "better" : "worse";
 }
 
-static void add_row(cJSON *rows, const char *command, const char *label, const measure *m, const figure *a,
+static void add_row(json_t *rows, const char *command, const char *label, const measure *m, const figure *a,
                     const figure *b, const double ratio[3], const char *verdict) {
-    cJSON *row = cJSON_CreateObject();
-    cJSON_AddItemToArray(rows, row);
-    cJSON_AddStringToObject(row, "of", command);
-    cJSON_AddStringToObject(row, "row", label);
-    cJSON_AddStringToObject(row, "figure", m->name);
-    json_number(row, "a", a->value);
-    json_number(row, "b", b->value);
-    json_number(row, "ratio", ratio[0]);
-    json_number(row, "ratio_low", ratio[1]);
-    json_number(row, "ratio_high", ratio[2]);
-    cJSON_AddStringToObject(row, "verdict", verdict);
+    json_t *row = put_row(rows);
+    put_text(row, "of", command);
+    put_text(row, "row", label);
+    put_text(row, "figure", m->name);
+    put_number(row, "a", a->value);
+    put_number(row, "b", b->value);
+    put_number(row, "ratio", ratio[0]);
+    put_number(row, "ratio_low", ratio[1]);
+    put_number(row, "ratio_high", ratio[2]);
+    put_text(row, "verdict", verdict);
 }
 
-static void compare_figure(comparison *c, const char *command, const cJSON *left, const cJSON *right,
+static void compare_figure(comparison *c, const char *command, json_t *left, const json_t *right,
                            const measure *m) {
     figure a, b;
     char label[160];
@@ -108,29 +107,30 @@ static void compare_figure(comparison *c, const char *command, const cJSON *left
 }
 
 /* The nth of the rows that measure the same as this one; NULL if there are fewer. */
-static const cJSON *find_row(const cJSON *rows, const cJSON *wanted, size_t nth) {
-    const cJSON *row;
-    cJSON_ArrayForEach(row, rows) {
+static const json_t *find_row(const json_t *rows, json_t *wanted, size_t nth) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        json_t *row = json_array_get(rows, n);
         if (same_row(row, wanted) && nth-- == 0) return row;
     }
     return NULL;
 }
 
-static size_t count_before(const cJSON *rows, const cJSON *end) {
-    const cJSON *row;
+static size_t count_before(const json_t *rows, json_t *end) {
     size_t count = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        json_t *row = json_array_get(rows, n);
         if (row == end) break;
         count += same_row(row, end) != 0;
     }
     return count;
 }
 
-static void compare_documents(comparison *c, const cJSON *a, const cJSON *b) {
-    const cJSON *row, *rows = result_rows(a), *others = result_rows(b);
+static void compare_documents(comparison *c, const json_t *a, const json_t *b) {
+    const json_t *rows = result_rows(a), *others = result_rows(b);
     char label[160];
-    cJSON_ArrayForEach(row, rows) {
-        const cJSON *other = find_row(others, row, count_before(rows, row));
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        json_t *row = json_array_get(rows, n);
+        const json_t *other = find_row(others, row, count_before(rows, row));
         for (size_t i = 0; other != NULL && i < measure_count; i++)
             compare_figure(c, result_command(a), row, other, &measures[i]);
         if (other != NULL) continue;
@@ -138,7 +138,8 @@ static void compare_documents(comparison *c, const cJSON *a, const cJSON *b) {
         printf("%-9s %-44s only in %s\n", result_command(a), label, given.files[0]);
         c->alone++;
     }
-    cJSON_ArrayForEach(row, others) {
+    for (size_t n = 0; n < json_array_size(others); n++) {
+        json_t *row = json_array_get(others, n);
         if (find_row(rows, row, count_before(others, row)) != NULL) continue;
         row_label(row, label, sizeof label);
         printf("%-9s %-44s only in %s\n", result_command(b), label, given.files[1]);
@@ -147,7 +148,7 @@ static void compare_documents(comparison *c, const cJSON *a, const cJSON *b) {
 }
 
 /* A ratio between two machines says little of the library. */
-static void compare_machines(const cJSON *a, const cJSON *b) {
+static void compare_machines(const json_t *a, const json_t *b) {
     static const char *const names[] = {"device", "environment.cpu", "environment.driver"};
     static const char *const rates[] = {"peak.f32_gflops", "peak.read_gbps"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -165,18 +166,18 @@ static void compare_machines(const cJSON *a, const cJSON *b) {
 
 static void compare_sets(comparison *c, const result_set *a, const result_set *b) {
     for (size_t i = 0; i < a->count; i++) {
-        const cJSON *other = result_find(b, result_command(a->documents[i]));
+        const json_t *other = result_find(b, result_command(a->documents[i]));
         if (other == NULL) continue;
         compare_machines(a->documents[i], other);
         compare_documents(c, a->documents[i], other);
     }
 }
 
-static int write_json(const char *path, const comparison *c, cJSON *root) {
-    cJSON_AddStringToObject(root, "a", given.files[0]);
-    cJSON_AddStringToObject(root, "b", given.files[1]);
-    json_number(root, "tolerance_percent", given.tolerance);
-    cJSON_AddNumberToObject(root, "worse", (double)c->worse);
+static int write_json(const char *path, const comparison *c, json_t *root) {
+    put_text(root, "a", given.files[0]);
+    put_text(root, "b", given.files[1]);
+    put_number(root, "tolerance_percent", given.tolerance);
+    put_count(root, "worse", c->worse);
     return json_report_write(path, root);
 }
 
@@ -188,8 +189,8 @@ int compare_command(const tool_args *args) {
         result_set_free(&b);
         return 2;
     }
-    cJSON *root = args->json != NULL ? json_report_start("compare", NULL, NULL) : NULL;
-    if (root != NULL) c.rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = args->json != NULL ? json_report_start("compare", NULL, NULL) : NULL;
+    if (root != NULL) c.rows = put_list(root, "rows");
     compare_sets(&c, &a, &b);
     int status = c.worse > 0;
     if (c.compared == 0) {

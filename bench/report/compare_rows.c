@@ -1,4 +1,4 @@
-/* Rows of two results; see compare_rows.h. Calls cJSON. */
+/* Rows of two results; see compare_rows.h. Calls Jansson. */
 #include "compare_rows.h"
 
 #include <math.h>
@@ -27,13 +27,12 @@ static void widen(figure *f, double low, double high) {
 }
 
 /* The samples as numbers, to be freed; NULL without any. */
-static double *samples_of(const cJSON *list, size_t *count) {
-    const int size = cJSON_GetArraySize(list);
-    const cJSON *item;
-    double *values = size > 0 ? malloc((size_t)size * sizeof *values) : NULL;
+static double *samples_of(const json_t *list, size_t *count) {
+    const size_t size = json_array_size(list);
+    double *values = size > 0 ? malloc(size * sizeof *values) : NULL;
     *count = 0;
     if (values == NULL) return NULL;
-    cJSON_ArrayForEach(item, list) values[(*count)++] = item->valuedouble;
+    for (; *count < size; ++*count) values[*count] = json_number_value(json_array_get(list, *count));
     return values;
 }
 
@@ -50,7 +49,7 @@ static void widen_by_samples(figure *f, double *values, size_t count, int has_in
     widen(f, low, high);
 }
 
-int figure_take(const cJSON *row, const measure *m, figure *out) {
+int figure_take(const json_t *row, const measure *m, figure *out) {
     const double value = result_number(row, m->name, NAN);
     size_t count = 0;
     if (!(value > 0)) return 1;
@@ -71,7 +70,7 @@ int figure_take(const cJSON *row, const measure *m, figure *out) {
 static const char *const sizes[] = {"hidden_size", "intermediate_size", "num_experts", "top_k",  "tokens",
                                     "value",       "compute_units",     "layers",      "devices"};
 
-static int same_sizes(const cJSON *a, const cJSON *b) {
+static int same_sizes(const json_t *a, const json_t *b) {
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         const double left = result_number(a, sizes[i], -1), right = result_number(b, sizes[i], -1);
         if (left < right || left > right) return 0;
@@ -80,30 +79,32 @@ static int same_sizes(const cJSON *a, const cJSON *b) {
 }
 
 /* Sentences, which may change without a change of what is measured. */
-static int is_remark(const cJSON *item) { return strcmp(item->string, "brings") == 0; }
+static int is_remark(const char *name) { return strcmp(name, "brings") == 0; }
 
 /* Every name of a is in b. */
-static int has_names(const cJSON *a, const cJSON *b) {
-    const cJSON *item;
-    cJSON_ArrayForEach(item, a) {
-        if (cJSON_IsString(item) && !is_remark(item) && strcmp(item->valuestring, result_text(b, item->string)) != 0)
+static int has_names(json_t *a, const json_t *b) {
+    const char *name;
+    const json_t *item;
+    json_object_foreach(a, name, item) {
+        if (json_is_string(item) && !is_remark(name) && strcmp(json_string_value(item), result_text(b, name)) != 0)
             return 0;
     }
     return 1;
 }
 
-int same_row(const cJSON *a, const cJSON *b) { return same_sizes(a, b) && has_names(a, b) && has_names(b, a); }
+int same_row(json_t *a, json_t *b) { return same_sizes(a, b) && has_names(a, b) && has_names(b, a); }
 
-void row_label(const cJSON *row, char *text, size_t capacity) {
-    const cJSON *item;
+void row_label(json_t *row, char *text, size_t capacity) {
+    const char *name;
+    const json_t *item;
     size_t used = 0;
     text[0] = '\0';
-    cJSON_ArrayForEach(item, row) {
-        if (!cJSON_IsString(item) || is_remark(item)) continue;
-        const int added = snprintf(text + used, capacity - used, "%s%s", used == 0 ? "" : " ", item->valuestring);
+    json_object_foreach(row, name, item) {
+        if (!json_is_string(item) || is_remark(name)) continue;
+        const int added = snprintf(text + used, capacity - used, "%s%s", used == 0 ? "" : " ", json_string_value(item));
         if (added < 0 || (size_t)added >= capacity - used) return;
         used += (size_t)added;
     }
-    if (cJSON_HasObjectItem(row, "tokens"))
+    if (json_object_get(row, "tokens") != NULL)
         snprintf(text + used, capacity - used, "%s%.0f tokens", used == 0 ? "" : " ", result_number(row, "tokens", 0));
 }

@@ -23,11 +23,11 @@ typedef struct figure {
  *   the one that is stored           the 95% confidence interval of the median, as timing.h has it
  *   the same from the samples        where none is stored
  *   medians of eighths of the run    the samples are in the order taken, so a machine that drifts shows here */
-int figure_take(const cJSON *row, const measure *m, figure *out);
+int figure_take(const json_t *row, const measure *m, figure *out);
 
 /* Whether two rows measure the same: all names (strings) and sizes are equal. */
-int same_row(const cJSON *a, const cJSON *b);
+int same_row(json_t *a, json_t *b);
 /* What tells a row from others: "olmoe bf16 64 tokens". */
-void row_label(const cJSON *row, char *text, size_t capacity);
+void row_label(json_t *row, char *text, size_t capacity);
 
 #endif

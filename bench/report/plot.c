@@ -46,11 +46,12 @@ void plot_quote(FILE *script, const char *text) {
     fputc('\'', script);
 }
 
-void plot_title(FILE *script, const char *title, const cJSON *document) {
-    const cJSON *row, *rows = result_rows(document);
-    const char *model = result_text(cJSON_GetArrayItem(rows, 0), "model");
+void plot_title(FILE *script, const char *title, const json_t *document) {
+    const json_t *rows = result_rows(document);
+    const char *model = result_text(json_array_get(rows, 0), "model");
     char text[160];
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (strcmp(result_text(row, "model"), model) != 0) model = "";
     }
     if (strcmp(model, "custom") == 0) model = "";
@@ -117,7 +118,7 @@ static int is_picture(const char *path) {
     return stat(path, &info) == 0 && info.st_size > 0;
 }
 
-static int draw_to(const plot *p, const result_set *set, const cJSON *document, const char *temporary,
+static int draw_to(const plot *p, const result_set *set, const json_t *document, const char *temporary,
                    const char *path) {
     char *text = NULL;
     size_t bytes = 0;
@@ -137,7 +138,7 @@ static int draw_to(const plot *p, const result_set *set, const cJSON *document, 
 
 int plot_draw(const plot *p, const result_set *set, const char *folder) {
     char path[4096], temporary[4200];
-    const cJSON *document = result_find(set, p->command);
+    const json_t *document = result_find(set, p->command);
     if (document == NULL) return 2;
     const int length = snprintf(path, sizeof path, "%s/%s", folder, p->file);
     if (length < 0 || (size_t)length >= sizeof path) return complain("the path %.64s... is too long", folder);

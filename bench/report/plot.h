@@ -13,7 +13,7 @@ typedef struct plot {
     int height;                  /* pixels; all are 880 wide */
     const char *title, *caption; /* in the page */
     /* Writes the commands that draw it, from `set title` to `plot`. 0, or 1 if the document has nothing to draw. */
-    int (*draw)(const result_set *set, const cJSON *document, FILE *script);
+    int (*draw)(const result_set *set, const json_t *document, FILE *script);
 } plot;
 
 extern const plot plots[];
@@ -31,15 +31,15 @@ const char *plot_colour(size_t i);
 void plot_quote(FILE *script, const char *text);
 
 /* `set title`, with the model of the document's rows if they are all of one. */
-void plot_title(FILE *script, const char *title, const cJSON *document);
+void plot_title(FILE *script, const char *title, const json_t *document);
 /* A logarithmic axis ("x", "y" or "cb") from low to high, with ticks at 1, 2 and 5 of each decade, or at 1 alone where
  * there are many; k, M and G for thousands. */
 void plot_logarithmic(FILE *script, const char *axis, double low, double high);
 
-int draw_latency(const result_set *set, const cJSON *document, FILE *script);
-int draw_memory(const result_set *set, const cJSON *document, FILE *script);
-int draw_scaling(const result_set *set, const cJSON *document, FILE *script);
-int draw_expert_load(const result_set *set, const cJSON *document, FILE *script);
-int draw_roofline(const result_set *set, const cJSON *document, FILE *script);
+int draw_latency(const result_set *set, const json_t *document, FILE *script);
+int draw_memory(const result_set *set, const json_t *document, FILE *script);
+int draw_scaling(const result_set *set, const json_t *document, FILE *script);
+int draw_expert_load(const result_set *set, const json_t *document, FILE *script);
+int draw_roofline(const result_set *set, const json_t *document, FILE *script);
 
 #endif

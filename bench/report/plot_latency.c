@@ -21,7 +21,7 @@ typedef struct groups {
     size_t rung_count;
 } groups;
 
-static size_t group_of(groups *g, const cJSON *row) {
+static size_t group_of(groups *g, const json_t *row) {
     const group wanted = {result_text(row, "model"), result_text(row, "weights"), result_number(row, "tokens", 0)};
     size_t i = 0;
     while (i < g->count &&
@@ -32,7 +32,7 @@ static size_t group_of(groups *g, const cJSON *row) {
     return i;
 }
 
-static size_t rung_of(groups *g, const cJSON *row) {
+static size_t rung_of(groups *g, const json_t *row) {
     const char *name = result_text(row, "rung");
     size_t i = 0;
     while (i < g->rung_count && strcmp(g->rungs[i], name) != 0) i++;
@@ -40,10 +40,10 @@ static size_t rung_of(groups *g, const cJSON *row) {
     return i;
 }
 
-static void write_rung(groups *g, const cJSON *rows, size_t rung, FILE *script) {
-    const cJSON *row;
+static void write_rung(groups *g, const json_t *rows, size_t rung, FILE *script) {
     fprintf(script, "$rung%zu << EOD\n", rung);
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         const size_t at = group_of(g, row);
         const double median = result_number(row, "median_ms", 0);
         if (at == MAX_GROUPS || rung_of(g, row) != rung || median <= 0) continue;
@@ -63,13 +63,14 @@ static void set_groups(const groups *g, FILE *script) {
     fprintf(script, ")\nset xrange [-0.5:%zu.5]\n", g->count - 1);
 }
 
-int draw_latency(const result_set *set, const cJSON *document, FILE *script) {
+int draw_latency(const result_set *set, const json_t *document, FILE *script) {
     static const int marks[PLOT_COLOURS] = {7, 5, 9, 11, 13, 6, 4, 8};
-    const cJSON *row, *rows = result_rows(document);
+    const json_t *rows = result_rows(document);
     groups g = {.count = 0};
     double low = INFINITY, high = 0;
     (void)set;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         const double median = result_number(row, "median_ms", 0);
         if (median <= 0) continue;
         (void)group_of(&g, row);

@@ -32,16 +32,16 @@ static const char *unit_of(double bytes, double *divisor) {
     return units[i];
 }
 
-static int has_models(const cJSON *rows) {
-    const cJSON *row;
-    cJSON_ArrayForEach(row, rows) {
-        if (strcmp(result_text(row, "model"), result_text(rows->child, "model")) != 0) return 1;
+static int has_models(const json_t *rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
+        if (strcmp(result_text(row, "model"), result_text(json_array_get(rows, 0), "model")) != 0) return 1;
     }
     return 0;
 }
 
 /* The nth row's name, centred below the axis at x: "bf16", "512 tokens", the model where there are several. */
-static void set_name(FILE *script, const cJSON *row, int with_model, double x, int number) {
+static void set_name(FILE *script, const json_t *row, int with_model, double x, int number) {
     char text[160];
     snprintf(text, sizeof text, "%s%s%s, %.0f token%s", with_model ? result_text(row, "model") : "",
              with_model ? " " : "", result_text(row, "weights"), result_number(row, "tokens", 0),
@@ -52,12 +52,12 @@ static void set_name(FILE *script, const cJSON *row, int with_model, double x, i
 }
 
 /* How much less the activations take than those of separate kernels, above their bar. */
-static void set_saving(FILE *script, const cJSON *row, double x, double divisor, int number) {
+static void set_saving(FILE *script, const json_t *row, double x, double divisor, int number) {
     const double fused = result_number(row, "activation_bytes", 0);
     const double share = result_number(row, "saved_share", 0);
     if (share > 0)
-        fprintf(script, "set label %d '%.0f%% less' at first %g, first %.6g offset 0,0.6 center font ',10'\n", number + 1,
-                100 * share, x, fused / divisor);
+        fprintf(script, "set label %d '%.0f%% less' at first %g, first %.6g offset 0,0.6 center font ',10'\n",
+                number + 1, 100 * share, x, fused / divisor);
 }
 
 /* A bar: its place and the tops of its parts, each upon the one below. */
@@ -68,11 +68,11 @@ static void put_bar(FILE *script, double x, const char *name, const double *part
     fprintf(script, "\n");
 }
 
-static void write_whole(const cJSON *rows, int bars, FILE *script) {
-    const cJSON *row;
+static void write_whole(const json_t *rows, int bars, FILE *script) {
     int i = 0;
     fprintf(script, "$whole << EOD\n");
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         double bytes[COUNT_OF(whole)];
         if (i == bars) break;
         for (size_t p = 0; p < COUNT_OF(whole); p++) bytes[p] = result_number(row, whole[p].key, 0);
@@ -82,11 +82,11 @@ static void write_whole(const cJSON *rows, int bars, FILE *script) {
 }
 
 /* Two bars a row: gathered inputs, projections, hidden rows, rows of the experts. */
-static void write_activations(const cJSON *rows, int pairs, FILE *script) {
-    const cJSON *row;
+static void write_activations(const json_t *rows, int pairs, FILE *script) {
     int i = 0;
     fprintf(script, "$activations << EOD\n");
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (i == pairs) break;
         const double hidden = result_number(row, "hidden_bytes", 0),
                      inputs = result_number(row, "unfused_inputs_bytes", 0);
@@ -101,11 +101,11 @@ static void write_activations(const cJSON *rows, int pairs, FILE *script) {
 }
 
 /* Largest value of a key over the rows that are drawn. */
-static double largest(const cJSON *rows, int bars, const char *key) {
-    const cJSON *row;
+static double largest(const json_t *rows, int bars, const char *key) {
     double most = 1;
     int i = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (i++ < bars) most = fmax(most, result_number(row, key, 0));
     }
     return most;
@@ -121,13 +121,13 @@ static void plot_stack(FILE *script, const char *data, const char *const *names,
     fprintf(script, "\n");
 }
 
-static void plot_whole(const cJSON *rows, int bars, FILE *script) {
+static void plot_whole(const json_t *rows, int bars, FILE *script) {
     const char *names[COUNT_OF(whole)];
-    const cJSON *row;
     double divisor;
     int i = 0;
     for (size_t p = 0; p < COUNT_OF(whole); p++) names[p] = whole[p].name;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (i < bars) set_name(script, row, has_models(rows), i, i);
         i++;
     }
@@ -137,14 +137,14 @@ static void plot_whole(const cJSON *rows, int bars, FILE *script) {
     fprintf(script, "unset label\n");
 }
 
-static void plot_activations(const cJSON *rows, int pairs, FILE *script) {
+static void plot_activations(const json_t *rows, int pairs, FILE *script) {
     static const char *const buffers[] = {"gathered inputs", "gate and up apart", "hidden rows", "rows of the experts"};
-    const cJSON *row;
     double divisor;
     int i = 0;
     fprintf(script, "set ylabel 'activations (%s)'\nset xrange [-0.9:%g]\n",
             unit_of(largest(rows, pairs, "unfused_activation_bytes"), &divisor), PAIR * (pairs - 1) + 1.9);
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (i == pairs) break;
         set_name(script, row, has_models(rows), PAIR * i + 0.5, i);
         set_saving(script, row, PAIR * i, divisor, pairs + i);
@@ -153,15 +153,15 @@ static void plot_activations(const cJSON *rows, int pairs, FILE *script) {
     plot_stack(script, "activations", buffers, COUNT_OF(buffers), divisor);
 }
 
-int draw_memory(const result_set *set, const cJSON *document, FILE *script) {
-    const cJSON *rows = result_rows(document);
-    const int count = cJSON_GetArraySize(rows), bars = count < MAX_BARS ? count : MAX_BARS;
+int draw_memory(const result_set *set, const json_t *document, FILE *script) {
+    const json_t *rows = result_rows(document);
+    const int count = (int)json_array_size(rows), bars = count < MAX_BARS ? count : MAX_BARS;
     const int pairs = bars < MAX_PAIRS ? bars : MAX_PAIRS;
     (void)set;
     if (count == 0) return 1;
     write_whole(rows, bars, script);
     write_activations(rows, pairs, script);
-    const char *model = has_models(rows) ? "" : result_text(cJSON_GetArrayItem(rows, 0), "model");
+    const char *model = has_models(rows) ? "" : result_text(json_array_get(rows, 0), "model");
     if (strcmp(model, "custom") == 0) model = "";
     char title[128];
     snprintf(title, sizeof title, "Memory of a layer%s%.60s, beside one of separate kernels",
@@ -169,7 +169,8 @@ int draw_memory(const result_set *set, const cJSON *document, FILE *script) {
     fprintf(script, "set multiplot layout 2,1 title ");
     plot_quote(script, title);
     fprintf(script, " font ',13'\nset boxwidth 0.7\nset key outside right top Left reverse\nset grid noxtics\n"
-                    "set yrange [0:*]\nset xtics scale 0 font ',9'\nset lmargin 9\nset rmargin 27\nset bmargin 4\nset tmargin 2.5\n");
+                    "set yrange [0:*]\nset xtics scale 0 font ',9'\nset lmargin 9\nset rmargin 27\nset bmargin 4\nset "
+                    "tmargin 2.5\n");
     plot_whole(rows, bars, script);
     plot_activations(rows, pairs, script);
     fprintf(script, "unset multiplot\n");

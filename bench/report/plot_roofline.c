@@ -12,10 +12,10 @@ static const struct {
     {"peak.f32_gflops", "f32", "GFLOPS"}, {"peak.bf16_gflops", "bf16", "GFLOPS"}, {"peak.int8_gops", "int8", "GOPS"}};
 
 /* Series are formats, in the order of first appearance. */
-static size_t formats_of(const cJSON *rows, const char *names[PLOT_COLOURS]) {
-    const cJSON *row;
+static size_t formats_of(const json_t *rows, const char *names[PLOT_COLOURS]) {
     size_t count = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         size_t i = 0;
         while (i < count && strcmp(names[i], result_text(row, "weights")) != 0) i++;
         if (i == count && count < PLOT_COLOURS) names[count++] = result_text(row, "weights");
@@ -24,14 +24,14 @@ static size_t formats_of(const cJSON *rows, const char *names[PLOT_COLOURS]) {
 }
 
 /* Flops a byte: both rates are over the same time. */
-static double intensity(const cJSON *row) {
+static double intensity(const json_t *row) {
     return result_number(row, "gflops", 0) / result_number(row, "weight_gbps", 1);
 }
 
-static void write_points(const cJSON *rows, const char *format, size_t series, FILE *script) {
-    const cJSON *row;
+static void write_points(const json_t *rows, const char *format, size_t series, FILE *script) {
     fprintf(script, "$points%zu << EOD\n", series);
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         if (strcmp(result_text(row, "weights"), format) != 0) continue;
         fprintf(script, "%.6g %.6g %.0f\n", intensity(row), result_number(row, "gflops", 0),
                 result_number(row, "tokens", 0));
@@ -39,11 +39,11 @@ static void write_points(const cJSON *rows, const char *format, size_t series, F
     fprintf(script, "EOD\n");
 }
 
-static void range_of(const cJSON *rows, double *low, double *high, double *least) {
-    const cJSON *row;
+static void range_of(const json_t *rows, double *low, double *high, double *least) {
     *low = *least = INFINITY;
     *high = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         *low = fmin(*low, intensity(row));
         *high = fmax(*high, intensity(row));
         *least = fmin(*least, result_number(row, "gflops", INFINITY));
@@ -51,18 +51,19 @@ static void range_of(const cJSON *rows, double *low, double *high, double *least
 }
 
 /* The best rate of reading that was seen: rows are measured one after another, and neighbours share the memory. */
-static double best_bandwidth(const cJSON *document) {
-    const cJSON *row;
+static double best_bandwidth(const json_t *document) {
+    const json_t *const lists[] = {result_get(document, "environment.rows"), result_rows(document)};
     double best = result_number(document, "peak.read_gbps", 0);
-    cJSON_ArrayForEach(row, result_get(document, "environment.rows")) best =
-        fmax(best, result_number(row, "read_gbps", 0));
-    cJSON_ArrayForEach(row, result_rows(document)) best = fmax(best, result_number(row, "read_gbps", 0));
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        for (size_t n = 0; n < json_array_size(lists[i]); n++)
+            best = fmax(best, result_number(json_array_get(lists[i], n), "read_gbps", 0));
+    }
     return best;
 }
 
 /* The slope that all formats share, and the ceilings from their ridge on. Their rates stand in the legend: beside the
  * lines they would lie on points. */
-static void plot_roofs(const cJSON *document, double bandwidth, double top, FILE *script) {
+static void plot_roofs(const json_t *document, double bandwidth, double top, FILE *script) {
     fprintf(
         script,
         "plot x * bandwidth < %.6g ? x * bandwidth : NaN with lines lw 2 lc rgb '#777777' title 'memory: %.3g GB/s'",
@@ -77,14 +78,14 @@ static void plot_roofs(const cJSON *document, double bandwidth, double top, FILE
     }
 }
 
-int draw_roofline(const result_set *set, const cJSON *document, FILE *script) {
+int draw_roofline(const result_set *set, const json_t *document, FILE *script) {
     static const int marks[PLOT_COLOURS] = {7, 5, 9, 11, 13, 6, 4, 8};
-    const cJSON *rows = result_rows(document);
+    const json_t *rows = result_rows(document);
     const char *names[PLOT_COLOURS];
     const double bandwidth = best_bandwidth(document);
     double low, high, least, top = 0;
     (void)set;
-    if (cJSON_GetArraySize(rows) == 0 || bandwidth <= 0) return 1;
+    if (json_array_size(rows) == 0 || bandwidth <= 0) return 1;
     const size_t count = formats_of(rows, names);
     range_of(rows, &low, &high, &least);
     for (size_t i = 0; i < COUNT_OF(roofs); i++) top = fmax(top, result_number(document, roofs[i].key, 0));

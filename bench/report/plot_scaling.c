@@ -5,15 +5,15 @@
 #include "plot.h"
 
 /* A row of the sweep over tokens. */
-static int is_of_tokens(const cJSON *row) {
+static int is_of_tokens(const json_t *row) {
     const char *axis = result_text(row, "axis");
     return axis[0] == '\0' || strcmp(axis, "tokens") == 0;
 }
 
-static size_t formats_of(const cJSON *rows, const char *names[PLOT_COLOURS / 2]) {
-    const cJSON *row;
+static size_t formats_of(const json_t *rows, const char *names[PLOT_COLOURS / 2]) {
     size_t count = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         size_t i = 0;
         if (!is_of_tokens(row)) continue;
         while (i < count && strcmp(names[i], result_text(row, "weights")) != 0) i++;
@@ -22,10 +22,10 @@ static size_t formats_of(const cJSON *rows, const char *names[PLOT_COLOURS / 2])
     return count;
 }
 
-static void write_format(const cJSON *rows, const char *format, size_t series, FILE *script) {
-    const cJSON *row;
+static void write_format(const json_t *rows, const char *format, size_t series, FILE *script) {
     fprintf(script, "$sweep%zu << EOD\n", series);
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         const double tokens = result_number(row, "tokens", 0), roof = result_number(row, "roofline_ms", 0);
         if (!is_of_tokens(row) || strcmp(result_text(row, "weights"), format) != 0 || tokens <= 0) continue;
         fprintf(script, "%.0f %.6g ", tokens, result_number(row, "tokens_per_s", 0));
@@ -37,11 +37,11 @@ static void write_format(const cJSON *rows, const char *format, size_t series, F
     fprintf(script, "EOD\n");
 }
 
-static void range_of(const cJSON *rows, double *low, double *high) {
-    const cJSON *row;
+static void range_of(const json_t *rows, double *low, double *high) {
     *low = INFINITY;
     *high = 0;
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         const double rate = result_number(row, "tokens_per_s", 0), roof = result_number(row, "roofline_ms", 0);
         if (!is_of_tokens(row) || rate <= 0) continue;
         *low = fmin(*low, rate);
@@ -49,10 +49,10 @@ static void range_of(const cJSON *rows, double *low, double *high) {
     }
 }
 
-int draw_scaling(const result_set *set, const cJSON *document, FILE *script) {
+int draw_scaling(const result_set *set, const json_t *document, FILE *script) {
     static const int marks[PLOT_COLOURS / 2] = {7, 5, 9, 11};
     const char *names[PLOT_COLOURS / 2];
-    const cJSON *rows = result_rows(document);
+    const json_t *rows = result_rows(document);
     const size_t count = formats_of(rows, names);
     double low, high;
     (void)set;

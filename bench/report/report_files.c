@@ -1,4 +1,4 @@
-/* results.json and results.csv; see report_files.h. Calls cJSON. */
+/* results.json and results.csv; see report_files.h. Calls Jansson. */
 #define _POSIX_C_SOURCE 200809L
 #include "report_files.h"
 
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/json_layout.h"
 #include "device/json_report.h"
 #include "common/tool.h"
 #include "common/whole_file.h"
@@ -15,23 +16,24 @@
 
 /* ------------------------------------------------------------------------------------------------------ walking */
 
-static int walk(const cJSON *item, char *name, size_t length,
-                int (*leaf)(void *user, const char *name, const cJSON *value), void *user) {
-    const cJSON *child;
-    cJSON_ArrayForEach(child, item) {
-        const int added = snprintf(name + length, NAME_ROOM - length, "%s%s", length == 0 ? "" : ".", child->string);
+static int walk(json_t *item, char *name, size_t length,
+                int (*leaf)(void *user, const char *name, json_t *value), void *user) {
+    const char *key;
+    json_t *child;
+    json_object_foreach(item, key, child) {
+        const int added = snprintf(name + length, NAME_ROOM - length, "%s%s", length == 0 ? "" : ".", key);
         if (added < 0 || (size_t)added >= NAME_ROOM - length) continue; /* deeper than any row of the bench */
-        const int stop = cJSON_IsObject(child)  ? walk(child, name, length + (size_t)added, leaf, user)
-                         : cJSON_IsArray(child) ? 0
+        const int stop = json_is_object(child)  ? walk(child, name, length + (size_t)added, leaf, user)
+                         : json_is_array(child) ? 0
                                                 : leaf(user, name, child);
         if (stop != 0) return stop;
     }
     return 0;
 }
 
-int result_walk(const cJSON *item, int (*leaf)(void *user, const char *name, const cJSON *value), void *user) {
+int result_walk(json_t *item, int (*leaf)(void *user, const char *name, json_t *value), void *user) {
     char name[NAME_ROOM] = "";
-    return cJSON_IsObject(item) ? walk(item, name, 0, leaf, user) : 0;
+    return json_is_object(item) ? walk(item, name, 0, leaf, user) : 0;
 }
 
 const char *result_device(const result_set *set) {
@@ -42,11 +44,11 @@ const char *result_device(const result_set *set) {
     return "none";
 }
 
-const cJSON *result_environment(const result_set *set) {
-    const cJSON *found = NULL;
+json_t *result_environment(const result_set *set) {
+    json_t *found = NULL;
     for (size_t i = 0; i < set->count; i++) {
-        const cJSON *environment = result_get(set->documents[i], "environment");
-        if (found == NULL || (!cJSON_HasObjectItem(found, "platform") && cJSON_HasObjectItem(environment, "platform")))
+        json_t *environment = result_get(set->documents[i], "environment");
+        if (found == NULL || (!json_object_get(found, "platform") && json_object_get(environment, "platform")))
             found = environment;
     }
     return found;
@@ -55,12 +57,12 @@ const cJSON *result_environment(const result_set *set) {
 /* --------------------------------------------------------------------------------------------------------- JSON */
 
 int write_results_json(const result_set *set, const char *path) {
-    cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "command", "report");
-    cJSON_AddStringToObject(root, "device", result_device(set));
-    cJSON_AddItemToObject(root, "environment", cJSON_Duplicate(result_environment(set), 1));
-    cJSON *documents = cJSON_AddArrayToObject(root, "documents");
-    for (size_t i = 0; i < set->count; i++) cJSON_AddItemToArray(documents, cJSON_Duplicate(set->documents[i], 1));
+    json_t *root = json_object();
+    put_text(root, "command", "report");
+    put_text(root, "device", result_device(set));
+    json_object_set(root, "environment", result_environment(set));
+    json_t *documents = put_list(root, "documents");
+    for (size_t i = 0; i < set->count; i++) json_array_append(documents, set->documents[i]);
     return json_report_write(path, root);
 }
 
@@ -69,7 +71,7 @@ int write_results_json(const result_set *set, const char *path) {
 typedef struct csv {
     char columns[MAX_COLUMNS][NAME_ROOM];
     size_t count;
-    const cJSON *values[MAX_COLUMNS]; /* of the row being written */
+    json_t *values[MAX_COLUMNS]; /* of the row being written */
 } csv;
 
 /* The column of this name, made if need be; MAX_COLUMNS when there are too many. */
@@ -82,7 +84,7 @@ static size_t column_of(csv *c, const char *name) {
     return i;
 }
 
-static int take_value(void *user, const char *name, const cJSON *value) {
+static int take_value(void *user, const char *name, json_t *value) {
     csv *c = user;
     const size_t i = column_of(c, name);
     if (i == MAX_COLUMNS) return complain("more than %d columns in results.csv", MAX_COLUMNS);
@@ -91,7 +93,7 @@ static int take_value(void *user, const char *name, const cJSON *value) {
 }
 
 /* Quoted where a comma, a quote or a line's end is in it. */
-static void put_text(FILE *file, const char *text) {
+static void csv_text(FILE *file, const char *text) {
     if (strpbrk(text, ",\"\r\n") == NULL) {
         fputs(text, file);
         return;
@@ -104,27 +106,25 @@ static void put_text(FILE *file, const char *text) {
     fputc('"', file);
 }
 
-static void put_value(FILE *file, const cJSON *value) {
-    char *text;
-    if (value == NULL || cJSON_IsNull(value)) return;
-    if (cJSON_IsString(value)) {
-        put_text(file, value->valuestring);
-    } else if ((text = cJSON_PrintUnformatted(value)) != NULL) {
-        fputs(text, file);
-        cJSON_free(text);
-    }
+static void csv_value(FILE *file, json_t *value) {
+    if (value == NULL || json_is_null(value)) return;
+    if (json_is_string(value))
+        csv_text(file, json_string_value(value));
+    else
+        json_layout_write(file, value);
 }
 
-static int put_rows(csv *c, const result_set *set, FILE *file) {
+static int csv_rows(csv *c, const result_set *set, FILE *file) {
     for (size_t d = 0; d < set->count; d++) {
-        const cJSON *row;
-        cJSON_ArrayForEach(row, result_rows(set->documents[d])) {
+        const json_t *rows = result_rows(set->documents[d]);
+        for (size_t n = 0; n < json_array_size(rows); n++) {
+            json_t *row = json_array_get(rows, n);
             memset(c->values, 0, sizeof c->values);
             if (result_walk(row, take_value, c)) return 1;
-            put_text(file, result_command(set->documents[d]));
+            csv_text(file, result_command(set->documents[d]));
             for (size_t i = 0; i < c->count; i++) {
                 fputc(',', file);
-                put_value(file, c->values[i]);
+                csv_value(file, c->values[i]);
             }
             fputc('\n', file);
         }
@@ -134,8 +134,9 @@ static int put_rows(csv *c, const result_set *set, FILE *file) {
 
 static int find_columns(csv *c, const result_set *set) {
     for (size_t d = 0; d < set->count; d++) {
-        const cJSON *row;
-        cJSON_ArrayForEach(row, result_rows(set->documents[d])) {
+        const json_t *rows = result_rows(set->documents[d]);
+        for (size_t n = 0; n < json_array_size(rows); n++) {
+            json_t *row = json_array_get(rows, n);
             if (result_walk(row, take_value, c)) return 1;
         }
     }
@@ -154,10 +155,10 @@ int write_results_csv(const result_set *set, const char *folder) {
         fputs("command", file);
         for (size_t i = 0; i < c->count; i++) {
             fputc(',', file);
-            put_text(file, c->columns[i]);
+            csv_text(file, c->columns[i]);
         }
         fputc('\n', file);
-        failed = put_rows(c, set, file);
+        failed = csv_rows(c, set, file);
     }
     if (file != NULL && fclose(file) != 0 && !failed) failed = complain("out of memory");
     if (!failed && bytes > 0) text[bytes - 1] = '\0'; /* write_whole_file ends the last line */

@@ -14,9 +14,9 @@ int write_report_page(const result_set *set, const char *folder, const char *con
 
 /* Calls `leaf` for every number, string and boolean below `item`; name: its path, with dots. Stops at the first that
  * returns not 0 and returns that. */
-int result_walk(const cJSON *item, int (*leaf)(void *user, const char *name, const cJSON *value), void *user);
+int result_walk(json_t *item, int (*leaf)(void *user, const char *name, json_t *value), void *user);
 /* The environment of a document that has one, the device's among them if any does; NULL without documents. */
-const cJSON *result_environment(const result_set *set);
+json_t *result_environment(const result_set *set);
 /* The first device that is named; "none" without one. */
 const char *result_device(const result_set *set);
 

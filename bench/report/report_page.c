@@ -72,17 +72,17 @@ static void put_picture(FILE *page, const plot *p, const result_set *set, const 
     fclose(file);
 }
 
-static int put_fact(void *user, const char *name, const cJSON *value) {
+static int put_fact(void *user, const char *name, json_t *value) {
     FILE *page = user;
     char number[64];
     fputs("<tr><td>", page);
     put_escaped(page, name);
     fputs("</td><td style=\"text-align:left\">", page);
-    if (cJSON_IsNumber(value)) {
-        snprintf(number, sizeof number, "%.6g", value->valuedouble);
+    if (json_is_number(value)) {
+        snprintf(number, sizeof number, "%.6g", json_number_value(value));
         put_escaped(page, number);
     } else {
-        put_escaped(page, cJSON_IsString(value) ? value->valuestring : cJSON_IsTrue(value) ? "yes" : "no");
+        put_escaped(page, json_is_string(value) ? json_string_value(value) : json_is_true(value) ? "yes" : "no");
     }
     fputs("</td></tr>\n", page);
     return 0;
@@ -95,34 +95,36 @@ typedef struct heading {
     size_t count;
 } heading;
 
-static int is_shown(const cJSON *value) {
-    return cJSON_IsNumber(value) || cJSON_IsString(value) || cJSON_IsBool(value);
+static int is_shown(const json_t *value) {
+    return json_is_number(value) || json_is_string(value) || json_is_boolean(value);
 }
 
 /* The plain members of all rows. */
-static void find_heading(const cJSON *rows, heading *h) {
-    const cJSON *row, *member;
+static void find_heading(const json_t *rows, heading *h) {
+    const char *name;
+    const json_t *member;
     h->count = 0;
-    cJSON_ArrayForEach(row, rows) {
-        cJSON_ArrayForEach(member, row) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        json_t *row = json_array_get(rows, n);
+        json_object_foreach(row, name, member) {
             size_t i = 0;
-            while (i < h->count && strcmp(h->names[i], member->string) != 0) i++;
-            if (i == h->count && i < COUNT_OF(h->names) && is_shown(member)) h->names[h->count++] = member->string;
+            while (i < h->count && strcmp(h->names[i], name) != 0) i++;
+            if (i == h->count && i < COUNT_OF(h->names) && is_shown(member)) h->names[h->count++] = name;
         }
     }
 }
 
-static void put_cell(FILE *page, const cJSON *value) {
+static void put_cell(FILE *page, const json_t *value) {
     fputs("<td>", page);
-    if (cJSON_IsNumber(value)) fprintf(page, "%.6g", value->valuedouble);
-    if (cJSON_IsString(value)) put_escaped(page, value->valuestring);
-    if (cJSON_IsBool(value)) fputs(cJSON_IsTrue(value) ? "yes" : "no", page);
+    if (json_is_number(value)) fprintf(page, "%.6g", json_number_value(value));
+    if (json_is_string(value)) put_escaped(page, json_string_value(value));
+    if (json_is_boolean(value)) fputs(json_is_true(value) ? "yes" : "no", page);
     fputs("</td>", page);
 }
 
-static void put_table(FILE *page, const cJSON *document) {
+static void put_table(FILE *page, const json_t *document) {
     heading h;
-    const cJSON *row, *rows = result_rows(document);
+    const json_t *rows = result_rows(document);
     find_heading(rows, &h);
     if (h.count == 0) return;
     fprintf(page, "<details><summary>Rows of <code>clmoe-bench %s</code></summary><div class=\"scroll\"><table><tr>",
@@ -133,9 +135,10 @@ static void put_table(FILE *page, const cJSON *document) {
         fputs("</th>", page);
     }
     fputs("</tr>\n", page);
-    cJSON_ArrayForEach(row, rows) {
+    for (size_t n = 0; n < json_array_size(rows); n++) {
+        const json_t *row = json_array_get(rows, n);
         fputs("<tr>", page);
-        for (size_t i = 0; i < h.count; i++) put_cell(page, cJSON_GetObjectItemCaseSensitive(row, h.names[i]));
+        for (size_t i = 0; i < h.count; i++) put_cell(page, json_object_get(row, h.names[i]));
         fputs("</tr>\n", page);
     }
     fputs("</table></div></details>\n", page);

@@ -1,54 +1,26 @@
-/* JSON that subcommands wrote; see result_file.h. Calls cJSON. */
+/* JSON that subcommands wrote; see result_file.h. Calls Jansson. */
 #include "result_file.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/tool.h"
 
-#define MOST_BYTES ((size_t)256 << 20)
-
-/* The whole file as text, to be freed; NULL after a complaint. */
-static char *read_text(const char *path) {
-    size_t used = 0, room = 1 << 16;
-    char *text = NULL;
-    FILE *file = fopen(path, "r");
-    if (file == NULL) return complain("%s: %s", path, strerror(errno)), NULL;
-    do {
-        room *= 2;
-        char *grown = realloc(text, room);
-        if (grown == NULL) break;
-        text = grown;
-        used += fread(text + used, 1, room - 1 - used, file);
-    } while (used == room - 1 && room < MOST_BYTES);
-    const int failed = ferror(file) || !feof(file);
-    fclose(file);
-    if (text != NULL && !failed) {
-        text[used] = '\0';
-        return text;
-    }
-    free(text);
-    return complain("%s cannot be read", path), NULL;
+const char *result_command(const json_t *document) {
+    const json_t *command = json_object_get(document, "command");
+    const json_t *first = json_array_get(json_object_get(document, "results"), 0);
+    if (json_is_string(command)) return json_string_value(command);
+    if (json_object_get(first, "median_ms") != NULL) return "layer";
+    if (json_object_get(first, "median_seconds") != NULL) return "load";
+    return json_object_get(document, "peak") != NULL ? "roofline" : NULL;
 }
 
-const char *result_command(const cJSON *document) {
-    const cJSON *command = cJSON_GetObjectItemCaseSensitive(document, "command");
-    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(document, "results"), 0);
-    if (cJSON_IsString(command)) return command->valuestring;
-    if (cJSON_HasObjectItem(first, "median_ms")) return "layer";
-    if (cJSON_HasObjectItem(first, "median_seconds")) return "load";
-    return cJSON_HasObjectItem(document, "peak") ? "roofline" : NULL;
-}
-
-static int add_document(result_set *set, cJSON *document, const char *path) {
-    if (!cJSON_IsObject(document) || result_command(document) == NULL) {
-        cJSON_Delete(document);
+static int add_document(result_set *set, json_t *document, const char *path) {
+    if (!json_is_object(document) || result_command(document) == NULL) {
+        json_decref(document);
         return complain("%s is no result of clmoe-bench: it has no \"command\"", path);
     }
     if (set->count == MAX_RESULTS) {
-        cJSON_Delete(document);
+        json_decref(document);
         return complain("%s: more than %d results", path, MAX_RESULTS);
     }
     set->documents[set->count++] = document;
@@ -56,57 +28,57 @@ static int add_document(result_set *set, cJSON *document, const char *path) {
 }
 
 int result_set_add(result_set *set, const char *path) {
-    char *text = read_text(path);
-    if (text == NULL) return 1;
-    cJSON *root = cJSON_Parse(text);
-    free(text);
-    if (root == NULL) return complain("%s is not JSON", path);
-    cJSON *documents = cJSON_GetObjectItemCaseSensitive(root, "documents");
-    if (!cJSON_IsArray(documents)) return add_document(set, root, path);
+    json_error_t error;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL && error.line <= 0) return complain("%s", error.text); /* which names the file and the reason */
+    if (root == NULL) return complain("%s is not JSON: line %d: %s", path, error.line, error.text);
+    json_t *documents = json_object_get(root, "documents");
+    if (!json_is_array(documents)) return add_document(set, root, path);
     int failed = 0;
-    while (!failed && cJSON_GetArraySize(documents) > 0)
-        failed = add_document(set, cJSON_DetachItemFromArray(documents, 0), path);
-    cJSON_Delete(root);
+    for (size_t n = 0; !failed && n < json_array_size(documents); n++)
+        failed = add_document(set, json_incref(json_array_get(documents, n)), path);
+    json_decref(root);
     return failed;
 }
 
 void result_set_free(result_set *set) {
-    for (size_t i = 0; i < set->count; i++) cJSON_Delete(set->documents[i]);
+    for (size_t i = 0; i < set->count; i++) json_decref(set->documents[i]);
     memset(set, 0, sizeof *set);
 }
 
-const cJSON *result_rows(const cJSON *document) {
-    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(document, "rows");
-    if (rows == NULL) rows = cJSON_GetObjectItemCaseSensitive(document, "results");
-    return cJSON_IsArray(rows) ? rows : NULL;
+const json_t *result_rows(const json_t *document) {
+    const json_t *rows = json_object_get(document, "rows");
+    if (rows == NULL) rows = json_object_get(document, "results");
+    return json_is_array(rows) ? rows : NULL;
 }
 
-const cJSON *result_find(const result_set *set, const char *command) {
+const json_t *result_find(const result_set *set, const char *command) {
     for (size_t i = set->count; i-- > 0;) {
         if (strcmp(result_command(set->documents[i]), command) == 0) return set->documents[i];
     }
     return NULL;
 }
 
-const cJSON *result_get(const cJSON *row, const char *name) {
+json_t *result_get(const json_t *row, const char *name) {
+    json_t *item;
     char part[64];
-    while (row != NULL && *name != '\0') {
+    do {
         const size_t length = strcspn(name, ".");
         if (length >= sizeof part) return NULL;
         memcpy(part, name, length);
         part[length] = '\0';
-        row = cJSON_GetObjectItemCaseSensitive(row, part);
+        row = item = json_object_get(row, part);
         name += length + (name[length] == '.');
-    }
-    return row;
+    } while (item != NULL && *name != '\0');
+    return item;
 }
 
-double result_number(const cJSON *row, const char *name, double otherwise) {
-    const cJSON *item = result_get(row, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
+double result_number(const json_t *row, const char *name, double otherwise) {
+    const json_t *item = result_get(row, name);
+    return json_is_number(item) ? json_number_value(item) : otherwise;
 }
 
-const char *result_text(const cJSON *row, const char *name) {
-    const cJSON *item = result_get(row, name);
-    return cJSON_IsString(item) ? item->valuestring : "";
+const char *result_text(const json_t *row, const char *name) {
+    const json_t *item = result_get(row, name);
+    return json_is_string(item) ? json_string_value(item) : "";
 }

@@ -2,13 +2,13 @@
 #ifndef CLMOE_BENCH_RESULT_FILE_H
 #define CLMOE_BENCH_RESULT_FILE_H
 
-#include <cjson/cJSON.h>
+#include <jansson.h>
 #include <stddef.h>
 
 #define MAX_RESULTS 64
 
 typedef struct result_set {
-    cJSON *documents[MAX_RESULTS]; /* each has a "command"; of a results.json its "documents" one by one */
+    json_t *documents[MAX_RESULTS]; /* each has a "command"; of a results.json its "documents" one by one */
     size_t count;
 } result_set;
 
@@ -17,17 +17,17 @@ int result_set_add(result_set *set, const char *path);
 void result_set_free(result_set *set);
 
 /* "layer" ...; files older than the key are of `layer`, `load` or `roofline`, and say so by what they hold. */
-const char *result_command(const cJSON *document);
+const char *result_command(const json_t *document);
 /* The document's list of rows; NULL if it has none. */
-const cJSON *result_rows(const cJSON *document);
+const json_t *result_rows(const json_t *document);
 /* The last document of this command; NULL if there is none. */
-const cJSON *result_find(const result_set *set, const char *command);
+const json_t *result_find(const result_set *set, const char *command);
 
 /* A number, also one nested by dots ("latency_ms.median"); `otherwise` where there is none. */
-double result_number(const cJSON *row, const char *name, double otherwise);
+double result_number(const json_t *row, const char *name, double otherwise);
 /* A string, also nested; "" where there is none. */
-const char *result_text(const cJSON *row, const char *name);
+const char *result_text(const json_t *row, const char *name);
 /* Any member, also nested; NULL where there is none. */
-const cJSON *result_get(const cJSON *row, const char *name);
+json_t *result_get(const json_t *row, const char *name);
 
 #endif

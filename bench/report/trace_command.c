@@ -188,45 +188,44 @@ static void print_events(const tool_args *args, const trace_event *events, size_
     fflush(stdout);
 }
 
-static cJSON *start(const session *s, const tool_args *args) {
+static json_t *start(const session *s, const tool_args *args) {
     const model *m = args->models[0];
-    cJSON *root = json_report_start("trace", s, NULL);
-    cJSON_AddStringToObject(root, "model", m->name);
-    cJSON_AddNumberToObject(root, "hidden_size", m->hidden_size);
-    cJSON_AddNumberToObject(root, "intermediate_size", m->intermediate_size);
-    cJSON_AddNumberToObject(root, "num_experts", m->num_experts);
-    cJSON_AddNumberToObject(root, "top_k", m->top_k);
-    cJSON_AddStringToObject(root, "weights", format_name(args->formats[0]));
-    cJSON_AddNumberToObject(root, "tokens", args->tokens[0]);
-    json_u64(root, "seed", args->seed);
+    json_t *root = json_report_start("trace", s, NULL);
+    put_text(root, "model", m->name);
+    put_count(root, "hidden_size", m->hidden_size);
+    put_count(root, "intermediate_size", m->intermediate_size);
+    put_count(root, "num_experts", m->num_experts);
+    put_count(root, "top_k", m->top_k);
+    put_text(root, "weights", format_name(args->formats[0]));
+    put_count(root, "tokens", args->tokens[0]);
+    put_count(root, "seed", args->seed);
     return root;
 }
 
 /* Readers of the trace format take unknown keys of the object for notes. */
 static int write_trace(const session *s, const tool_args *args, const trace_event *events, size_t count) {
-    cJSON *root = start(s, args);
+    json_t *root = start(s, args);
     trace_events_add(root, events, count);
     return json_report_write(out_path, root);
 }
 
 static int write_rows(const session *s, const tool_args *args, const trace_event *events, size_t count) {
-    cJSON *root = start(s, args);
-    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = start(s, args);
+    json_t *rows = put_list(root, "rows");
     for (size_t i = 0; i < count; i++) {
         const clmoe_launch_time *l = &events[i].launch;
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddItemToArray(rows, row);
-        cJSON_AddNumberToObject(row, "command_index", (double)i);
-        cJSON_AddStringToObject(row, "kind", events[i].bytes != 0 ? "transfer" : "kernel");
-        cJSON_AddStringToObject(row, "stage", l->stage);
-        cJSON_AddStringToObject(row, "kernel", l->kernel);
-        json_u64(row, "bytes", events[i].bytes);
-        json_u64(row, "work_items",
+        json_t *row = put_row(rows);
+        put_count(row, "command_index", i);
+        put_text(row, "kind", events[i].bytes != 0 ? "transfer" : "kernel");
+        put_text(row, "stage", l->stage);
+        put_text(row, "kernel", l->kernel);
+        put_count(row, "bytes", events[i].bytes);
+        put_count(row, "work_items",
                  events[i].bytes != 0 ? 0 : l->global_size[0] * l->global_size[1] * l->global_size[2]);
-        json_number(row, "queued_us", trace_us(events, l->queued));
-        json_number(row, "submitted_us", trace_us(events, l->submitted));
-        json_number(row, "started_us", trace_us(events, l->started));
-        json_number(row, "ended_us", trace_us(events, l->ended));
+        put_number(row, "queued_us", trace_us(events, l->queued));
+        put_number(row, "submitted_us", trace_us(events, l->submitted));
+        put_number(row, "started_us", trace_us(events, l->started));
+        put_number(row, "ended_us", trace_us(events, l->ended));
     }
     return json_report_write(args->json, root);
 }

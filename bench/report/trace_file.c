@@ -1,6 +1,7 @@
-/* The trace format; see trace_file.h. Calls cJSON. */
+/* The trace format; see trace_file.h. Calls Jansson. */
 #include "trace_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,46 +18,43 @@ double trace_us(const trace_event *first, uint64_t moment) {
 }
 
 /* Whole nanoseconds, however long ago the first command was. */
-static void add_us(cJSON *object, const char *name, double us) {
-    char text[48];
-    snprintf(text, sizeof text, "%.3f", us);
-    cJSON_AddRawToObject(object, name, text);
+static void add_us(json_t *object, const char *name, double us) {
+    json_object_set_new(object, name, json_real(round(1e3 * us) / 1e3));
 }
 
-static cJSON *add_event(cJSON *list, const char *name, const char *phase, int process, int thread) {
-    cJSON *event = cJSON_CreateObject();
-    cJSON_AddItemToArray(list, event);
-    cJSON_AddStringToObject(event, "name", name);
-    cJSON_AddStringToObject(event, "ph", phase);
-    cJSON_AddNumberToObject(event, "pid", process);
-    cJSON_AddNumberToObject(event, "tid", thread);
-    return cJSON_AddObjectToObject(event, "args");
+static json_t *add_event(json_t *list, const char *name, const char *phase, int process, int thread) {
+    json_t *event = put_row(list);
+    put_text(event, "name", name);
+    put_text(event, "ph", phase);
+    put_count(event, "pid", (uint64_t)process);
+    put_count(event, "tid", (uint64_t)thread);
+    return put_object(event, "args");
 }
 
 /* A name for a process (thread 0) or a thread. */
-static void add_name(cJSON *list, int process, int thread, const char *name) {
-    cJSON *args = add_event(list, thread == 0 ? "process_name" : "thread_name", "M", process, thread);
-    cJSON_AddStringToObject(args, "name", name);
+static void add_name(json_t *list, int process, int thread, const char *name) {
+    json_t *args = add_event(list, thread == 0 ? "process_name" : "thread_name", "M", process, thread);
+    put_text(args, "name", name);
 }
 
-static void add_slice(cJSON *list, const trace_event *first, const trace_event *e, int process, int thread,
+static void add_slice(json_t *list, const trace_event *first, const trace_event *e, int process, int thread,
                       const char *category) {
     const clmoe_launch_time *l = &e->launch;
     const uint64_t from = process == WAIT ? l->queued : l->started, to = process == WAIT ? l->started : l->ended;
-    cJSON *args = add_event(list, l->stage, "X", process, thread);
-    cJSON *event = cJSON_GetArrayItem(list, cJSON_GetArraySize(list) - 1);
-    cJSON_AddStringToObject(event, "cat", category);
+    json_t *args = add_event(list, l->stage, "X", process, thread);
+    json_t *event = json_array_get(list, json_array_size(list) - 1);
+    put_text(event, "cat", category);
     add_us(event, "ts", trace_us(first, from));
     add_us(event, "dur", to > from ? 1e-3 * (double)(to - from) : 0);
     if (e->bytes != 0) {
-        cJSON_AddNumberToObject(args, "bytes", (double)e->bytes);
+        put_count(args, "bytes", e->bytes);
     } else {
-        cJSON_AddStringToObject(args, "kernel", l->kernel);
-        cJSON *global = cJSON_AddArrayToObject(args, "global_size"),
-              *local = cJSON_AddArrayToObject(args, "local_size");
+        put_text(args, "kernel", l->kernel);
+        json_t *global = put_list(args, "global_size"),
+              *local = put_list(args, "local_size");
         for (size_t i = 0; i < 3; i++) {
-            cJSON_AddItemToArray(global, cJSON_CreateNumber((double)l->global_size[i]));
-            cJSON_AddItemToArray(local, cJSON_CreateNumber((double)l->local_size[i]));
+            json_array_append_new(global, json_integer((json_int_t)l->global_size[i]));
+            json_array_append_new(local, json_integer((json_int_t)l->local_size[i]));
         }
     }
     add_us(args, "queued_us", trace_us(first, l->queued));
@@ -73,12 +71,12 @@ static int free_lane(uint64_t busy_until[LANES], const clmoe_launch_time *l) {
     return lane + 1;
 }
 
-void trace_events_add(cJSON *root, const trace_event *events, size_t count) {
+void trace_events_add(json_t *root, const trace_event *events, size_t count) {
     uint64_t busy_until[LANES] = {0};
     int lanes = 0;
     char name[32];
-    cJSON_AddStringToObject(root, "displayTimeUnit", "ns");
-    cJSON *list = cJSON_AddArrayToObject(root, "traceEvents");
+    put_text(root, "displayTimeUnit", "ns");
+    json_t *list = put_list(root, "traceEvents");
     add_name(list, EXECUTION, 0, "execution");
     add_name(list, EXECUTION, KERNELS, "kernels");
     add_name(list, EXECUTION, TRANSFERS, "transfers");

@@ -18,7 +18,7 @@ typedef struct trace_event {
  *     process "queue wait"   threads "lane 1", "lane 2" ...           queued .. started
  *
  * Commands wait side by side, but the slices of one thread must nest: each wait takes the first lane that is free. */
-void trace_events_add(cJSON *root, const trace_event *events, size_t count);
+void trace_events_add(json_t *root, const trace_event *events, size_t count);
 
 /* One microsecond figure of a command, from the first command's `queued` on. */
 double trace_us(const trace_event *first, uint64_t moment);

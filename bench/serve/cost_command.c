@@ -57,8 +57,9 @@ static void print(const model *m, const layer_result *row, const cost_question *
                format_name(row->format), arithmetic_name(row->arithmetic), row->tokens, q->layer_tokens_per_s);
     else
         printf("%s: %.0f tokens/s in one layer, as given\n", m->name, q->layer_tokens_per_s);
-    printf("%u layer%s with experts, %u device%s, a price of %g an hour for each; nothing but these layers is counted\n",
-           q->layers, q->layers == 1 ? "" : "s", q->devices, q->devices == 1 ? "" : "s", q->price_per_hour);
+    printf(
+        "%u layer%s with experts, %u device%s, a price of %g an hour for each; nothing but these layers is counted\n",
+        q->layers, q->layers == 1 ? "" : "s", q->devices, q->devices == 1 ? "" : "s", q->price_per_hour);
     print_figure("tokens a second", a->tokens_per_s);
     print_figure("tokens a day", a->tokens_per_day);
     print_figure("price of 10^6 tokens", a->price_per_million_tokens);
@@ -69,26 +70,26 @@ static void print(const model *m, const layer_result *row, const cost_question *
 
 static int write_json(const tool_args *args, const session *s, const layer_result *row, const cost_question *q,
                       const cost_answer *a) {
-    cJSON *root = json_report_start("cost", s, NULL);
-    cJSON *object = json_row(cJSON_AddArrayToObject(root, "rows"), args->models[0], args->formats[0]);
-    cJSON_AddBoolToObject(object, "measured", row != NULL);
+    json_t *root = json_report_start("cost", s, NULL);
+    json_t *object = put_layer_row(put_list(root, "rows"), args->models[0], args->formats[0]);
+    put_bool(object, "measured", row != NULL);
     if (row != NULL) {
-        cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
-        cJSON_AddNumberToObject(object, "tokens", row->tokens);
-        json_u64(object, "seed", row->seed);
-        json_number(object, "median_ms", row->median_ms);
-        json_numbers(object, "samples_ms", row->samples_ms, row->sample_count);
+        put_text(object, "arithmetic", arithmetic_name(row->arithmetic));
+        put_count(object, "tokens", row->tokens);
+        put_count(object, "seed", row->seed);
+        put_number(object, "median_ms", row->median_ms);
+        put_numbers(object, "samples_ms", row->samples_ms, row->sample_count);
     }
-    json_number(object, "layer_tokens_per_s", q->layer_tokens_per_s);
-    cJSON_AddNumberToObject(object, "layers", q->layers);
-    cJSON_AddNumberToObject(object, "devices", q->devices);
-    json_number(object, "price_per_hour", q->price_per_hour);
-    json_number(object, "tokens_per_s", a->tokens_per_s);
-    json_number(object, "tokens_per_day", a->tokens_per_day);
-    json_number(object, "price_per_million_tokens", a->price_per_million_tokens);
-    json_number(object, "device_hours_per_trillion_tokens", a->device_hours);
-    json_number(object, "days_per_trillion_tokens", a->days);
-    json_number(object, "price_per_trillion_tokens", a->price);
+    put_number(object, "layer_tokens_per_s", q->layer_tokens_per_s);
+    put_count(object, "layers", q->layers);
+    put_count(object, "devices", q->devices);
+    put_number(object, "price_per_hour", q->price_per_hour);
+    put_number(object, "tokens_per_s", a->tokens_per_s);
+    put_number(object, "tokens_per_day", a->tokens_per_day);
+    put_number(object, "price_per_million_tokens", a->price_per_million_tokens);
+    put_number(object, "device_hours_per_trillion_tokens", a->device_hours);
+    put_number(object, "days_per_trillion_tokens", a->days);
+    put_number(object, "price_per_trillion_tokens", a->price);
     return json_report_write(args->json, root);
 }
 

@@ -103,7 +103,8 @@ static int compare_with_oracle(serve_service *service, const routed *r, uint32_t
                                     r->host_weight + at[i] * m->top_k, r->host_out + at[i] * m->hidden_size};
     service->arithmetic = layer_arithmetic(service->device->layers[0]);
     if (service->arithmetic == 0) return 1;
-    if (!check_tokens(service->host, service->arithmetic, results, tokens > 1 ? 2 : 1, &result, why, sizeof why))
+    if (!check_tokens(service->host, service->arithmetic, CLMOE_F32, results, tokens > 1 ? 2 : 1, &result, why,
+                      sizeof why))
         return 0;
     return complain("%s %s in %s: not served, because the results are wrong: %s", m->name,
                     format_name(service->host->format), arithmetic_name(service->arithmetic), why);

@@ -1,4 +1,4 @@
-/* What `clmoe-bench serve` prints and writes; see serve_report.h. Calls cJSON. */
+/* What `clmoe-bench serve` prints and writes; see serve_report.h. Calls Jansson. */
 #include "serve_report.h"
 
 #include <math.h>
@@ -77,94 +77,94 @@ void serve_print(const tool_args *args, const serve_service *service, const serv
 
 /* --------------------------------------------------------------------------------------------------- JSON */
 
-static void add_end(cJSON *array, double value) {
-    cJSON_AddItemToArray(array, isnan(value) ? cJSON_CreateNull() : cJSON_CreateNumber(value));
+static void add_end(json_t *array, double value) {
+    json_array_append_new(array, isnan(value) ? json_null() : json_real(value));
 }
 
-static void add_estimate(cJSON *object, const char *name, const char *interval_name, const estimate *e) {
-    json_number(object, name, e->value);
-    cJSON *interval = cJSON_AddArrayToObject(object, interval_name);
+static void add_estimate(json_t *object, const char *name, const char *interval_name, const estimate *e) {
+    put_number(object, name, e->value);
+    json_t *interval = put_list(object, interval_name);
     add_end(interval, e->low);
     add_end(interval, e->high);
 }
 
-static void add_stats(cJSON *root, const char *name, const latency_stats *stats) {
-    cJSON *object = cJSON_AddObjectToObject(root, name);
+static void add_stats(json_t *root, const char *name, const latency_stats *stats) {
+    json_t *object = put_object(root, name);
     add_estimate(object, "mean", "mean_interval", &stats->mean);
     add_estimate(object, "median", "median_interval", &stats->median);
     add_estimate(object, "p95", "p95_interval", &stats->p95);
     add_estimate(object, "p99", "p99_interval", &stats->p99);
-    json_number(object, "largest", stats->largest);
-    json_number(object, "independent_values", stats->effective);
+    put_number(object, "largest", stats->largest);
+    put_number(object, "independent_values", stats->effective);
 }
 
-static void add_result(cJSON *object, const serve_result *r) {
+static void add_result(json_t *object, const serve_result *r) {
     add_stats(object, "latency_ms", &r->latency);
     add_stats(object, "queue_ms", &r->queue);
     add_stats(object, "compute_ms", &r->compute);
-    json_number(object, "throughput_tokens_per_s", r->tokens_per_s);
-    json_number_or_null(object, "offered_tokens_per_s", r->offered_tokens_per_s);
-    json_number(object, "success_rate", r->requests != 0 ? (double)r->answered / (double)r->requests : 0);
-    cJSON_AddNumberToObject(object, "requests", (double)r->requests);
-    cJSON_AddNumberToObject(object, "answered", (double)r->answered);
-    cJSON_AddNumberToObject(object, "late", (double)r->late);
-    cJSON_AddNumberToObject(object, "failed", (double)r->failed);
-    cJSON_AddNumberToObject(object, "wrong_answers", (double)r->times.wrong);
-    cJSON_AddNumberToObject(object, "batches", (double)r->batches);
-    json_number(object, "mean_batch_tokens", r->batch_tokens);
-    json_number(object, "wall_s", r->times.wall_s);
-    json_number(object, "compare_s", r->times.compare_s);
+    put_number(object, "throughput_tokens_per_s", r->tokens_per_s);
+    put_number_or_null(object, "offered_tokens_per_s", r->offered_tokens_per_s);
+    put_number(object, "success_rate", r->requests != 0 ? (double)r->answered / (double)r->requests : 0);
+    put_count(object, "requests", r->requests);
+    put_count(object, "answered", r->answered);
+    put_count(object, "late", r->late);
+    put_count(object, "failed", r->failed);
+    put_count(object, "wrong_answers", r->times.wrong);
+    put_count(object, "batches", r->batches);
+    put_number(object, "mean_batch_tokens", r->batch_tokens);
+    put_number(object, "wall_s", r->times.wall_s);
+    put_number(object, "compare_s", r->times.compare_s);
 }
 
-static void add_service(cJSON *root, const tool_args *args) {
+static void add_service(json_t *root, const tool_args *args) {
     const serve_options *o = &args->serve;
-    cJSON *object = cJSON_AddObjectToObject(root, "service");
-    cJSON_AddStringToObject(object, "loop", o->clients != 0 ? "closed" : "open");
-    if (o->clients != 0) cJSON_AddNumberToObject(object, "concurrency", o->clients);
-    if (o->clients == 0) json_number(object, "rate", o->rate);
-    cJSON_AddNumberToObject(object, "least_tokens", o->low_tokens);
-    cJSON_AddNumberToObject(object, "most_tokens", o->high_tokens);
-    cJSON_AddNumberToObject(object, "max_batch_tokens", o->max_batch_tokens);
-    json_number(object, "max_wait_ms", o->max_wait_ms);
-    json_number_or_null(object, "timeout_ms", o->timeout_ms);
-    cJSON_AddNumberToObject(object, "threads", o->threads);
-    json_u64(object, "seed", args->seed);
+    json_t *object = put_object(root, "service");
+    put_text(object, "loop", o->clients != 0 ? "closed" : "open");
+    if (o->clients != 0) put_count(object, "concurrency", o->clients);
+    if (o->clients == 0) put_number(object, "rate", o->rate);
+    put_count(object, "least_tokens", o->low_tokens);
+    put_count(object, "most_tokens", o->high_tokens);
+    put_count(object, "max_batch_tokens", o->max_batch_tokens);
+    put_number(object, "max_wait_ms", o->max_wait_ms);
+    put_number_or_null(object, "timeout_ms", o->timeout_ms);
+    put_count(object, "threads", o->threads);
+    put_count(object, "seed", args->seed);
 }
 
-static void add_goal(cJSON *targets, const char *name, double value, serve_goal goal) {
+static void add_goal(json_t *targets, const char *name, double value, serve_goal goal) {
     if (goal == GOAL_NONE) return;
-    cJSON *object = cJSON_AddObjectToObject(targets, name);
-    json_number(object, "target", value);
-    cJSON_AddBoolToObject(object, "met", goal == GOAL_MET);
+    json_t *object = put_object(targets, name);
+    put_number(object, "target", value);
+    put_bool(object, "met", goal == GOAL_MET);
 }
 
-static void add_goals(cJSON *root, const serve_options *o, const serve_result *r) {
-    cJSON *targets = cJSON_AddObjectToObject(root, "targets");
+static void add_goals(json_t *root, const serve_options *o, const serve_result *r) {
+    json_t *targets = put_object(root, "targets");
     add_goal(targets, "latency_ms", o->target_latency_ms, serve_latency_goal(o, r));
     add_goal(targets, "throughput_tokens_per_s", o->target_throughput, serve_throughput_goal(o, r));
 }
 
-static void add_row(cJSON *rows, const serve_service *service, const serve_result *r) {
-    cJSON *object = json_row(rows, service->host->shape, service->host->format);
-    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(service->arithmetic));
-    cJSON_AddStringToObject(object, "mode", r->mode);
-    json_number(object, "median_ms", r->latency.median.value);
-    json_number(object, "p95_ms", r->latency.p95.value);
-    json_number(object, "p99_ms", r->latency.p99.value);
-    json_numbers(object, "samples_ms", r->samples_ms, r->latency.count);
-    json_number(object, "tokens_per_s", r->tokens_per_s);
+static void add_row(json_t *rows, const serve_service *service, const serve_result *r) {
+    json_t *object = put_layer_row(rows, service->host->shape, service->host->format);
+    put_text(object, "arithmetic", arithmetic_name(service->arithmetic));
+    put_text(object, "mode", r->mode);
+    put_number(object, "median_ms", r->latency.median.value);
+    put_number(object, "p95_ms", r->latency.p95.value);
+    put_number(object, "p99_ms", r->latency.p99.value);
+    put_numbers(object, "samples_ms", r->samples_ms, r->latency.count);
+    put_number(object, "tokens_per_s", r->tokens_per_s);
 }
 
 int serve_write_json(const tool_args *args, const serve_service *service, const serve_result results[2]) {
-    cJSON *root = json_report_start("serve", service->s, NULL);
+    json_t *root = json_report_start("serve", service->s, NULL);
     add_service(root, args);
     add_result(root, &results[1]);
-    add_result(cJSON_AddObjectToObject(root, "sequential"), &results[0]);
+    add_result(put_object(root, "sequential"), &results[0]);
     add_goals(root, &args->serve, &results[1]);
-    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *rows = put_list(root, "rows");
     for (int i = 0; i < 2; i++) add_row(rows, service, &results[i]);
-    cJSON_AddStringToObject(
-        cJSON_GetObjectItem(root, "environment"), "method",
+    put_text(
+        json_object_get(root, "environment"), "method",
         "a latency runs from the scheduled arrival to the answer in host memory; figures at the top are of the service "
         "as asked for, under 'sequential' those of one client and one thread; latencies are of answered requests, "
         "dropped and failed ones are in success_rate and, as late for ever, in the latency target (95% of all "

@@ -1,6 +1,6 @@
-/* Router logits for `clmoe-bench balance`, drawn or read; see balance.h. Calls the C library and cJSON. */
+/* Router logits for `clmoe-bench balance`, drawn or read; see balance.h. Calls the C library and Jansson. */
 #define _GNU_SOURCE
-#include <cjson/cJSON.h>
+#include <jansson.h>
 #include <clmoe/clmoe.h>
 #include <errno.h>
 #include <math.h>
@@ -81,44 +81,46 @@ typedef struct found {
     const unsigned char *data;
 } found;
 
-static double number_at(const cJSON *list, int i) {
-    const cJSON *item = cJSON_GetArrayItem(list, i);
-    return cJSON_IsNumber(item) ? item->valuedouble : -1;
+static double number_at(const json_t *list, size_t i) {
+    const json_t *item = json_array_get(list, i);
+    return json_is_number(item) ? json_number_value(item) : -1;
 }
 
-/* The tensor "logits", else the only one. NULL if there is neither. */
-static const cJSON *find_tensor(const cJSON *header) {
-    const cJSON *only = NULL, *item;
+/* The name of the tensor "logits", else of the only one. NULL if there is neither. */
+static const char *find_tensor(json_t *header) {
+    const char *name, *only = NULL;
+    const json_t *item;
     size_t tensors = 0;
-    cJSON_ArrayForEach(item, header) {
-        if (strcmp(item->string, "__metadata__") == 0) continue;
-        if (strcmp(item->string, "logits") == 0) return item;
-        only = item;
+    json_object_foreach(header, name, item) {
+        if (strcmp(name, "__metadata__") == 0) continue;
+        if (strcmp(name, "logits") == 0) return name;
+        only = name;
         tensors++;
     }
     return tensors == 1 ? only : NULL;
 }
 
-static int find_in(const char *path, const cJSON *header, const unsigned char *data, size_t size, uint32_t experts,
+static int find_in(const char *path, json_t *header, const unsigned char *data, size_t size, uint32_t experts,
                    found *at) {
-    const cJSON *tensor = find_tensor(header);
+    const char *name = find_tensor(header);
+    const json_t *tensor = json_object_get(header, name);
     if (tensor == NULL) return complain("--logits: %s has no tensor named logits, and not exactly one", path);
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(tensor, "shape");
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(tensor, "data_offsets");
-    const char *dtype = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tensor, "dtype"));
+    const json_t *shape = json_object_get(tensor, "shape");
+    const json_t *offsets = json_object_get(tensor, "data_offsets");
+    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
     const double rows = number_at(shape, 0), width = number_at(shape, 1), begin = number_at(offsets, 0),
                  end = number_at(offsets, 1);
     at->format = dtype_format(dtype);
     if (at->format == CLMOE_FORMAT_NONE)
-        return complain("--logits: %s, tensor %s: dtype is %s, expected F32, F16 or BF16", path, tensor->string,
+        return complain("--logits: %s, tensor %s: dtype is %s, expected F32, F16 or BF16", path, name,
                         dtype != NULL ? dtype : "missing");
-    if (cJSON_GetArraySize(shape) != 2 || rows < 1 || rows > 1e12 || width < (double)experts || width > (double)experts)
-        return complain("--logits: %s, tensor %s: shape is [%.0f, %.0f], expected [rows, %u]", path, tensor->string,
+    if (json_array_size(shape) != 2 || rows < 1 || rows > 1e12 || width < (double)experts || width > (double)experts)
+        return complain("--logits: %s, tensor %s: shape is [%.0f, %.0f], expected [rows, %u]", path, name,
                         rows, width, experts);
     const double bytes = rows * experts * (double)format_bytes(at->format);
     if (begin < 0 || end > (double)size || end - begin < bytes || end - begin > bytes)
         return complain("--logits: %s, tensor %s: data_offsets are %.0f, %.0f, expected %.0f bytes within %zu", path,
-                        tensor->string, begin, end, bytes, size);
+                        name, begin, end, bytes, size);
     at->rows = (size_t)rows;
     at->data = data + (size_t)begin;
     return 0;
@@ -130,13 +132,12 @@ static int find_safetensors(const char *path, const unsigned char *bytes, size_t
     if (length == 0 || length > MAX_HEADER || length > size - 8)
         return complain("--logits: %s is no safetensors file: its header would be %llu bytes of %zu", path,
                         (unsigned long long)length, size);
-    cJSON *header = cJSON_ParseWithLength((const char *)bytes + 8, (size_t)length);
-    if (!cJSON_IsObject(header)) {
-        cJSON_Delete(header);
-        return complain("--logits: %s is no safetensors file: its header is no JSON object", path);
-    }
+    json_error_t error;
+    json_t *header = json_loadb((const char *)bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (header == NULL)
+        return complain("--logits: %s is no safetensors file: its header, line %d: %s", path, error.line, error.text);
     const int failed = find_in(path, header, bytes + 8 + length, size - 8 - (size_t)length, experts, at);
-    cJSON_Delete(header);
+    json_decref(header);
     return failed;
 }
 

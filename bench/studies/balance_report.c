@@ -80,50 +80,50 @@ void print_balance_loads(const balance_result *result) {
     free(sorted);
 }
 
-static void add_row(cJSON *rows, const balance_result *result) {
+static void add_row(json_t *rows, const balance_result *result) {
     const layer_result *row = &result->row;
     const model *m = row->shape;
-    cJSON *object = json_row(rows, m, row->format);
-    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
-    cJSON_AddNumberToObject(object, "tokens", row->tokens);
-    json_u64(object, "seed", row->seed);
-    cJSON_AddStringToObject(object, "distribution", result->distribution);
+    json_t *object = put_layer_row(rows, m, row->format);
+    put_text(object, "arithmetic", arithmetic_name(row->arithmetic));
+    put_count(object, "tokens", row->tokens);
+    put_count(object, "seed", row->seed);
+    put_text(object, "distribution", result->distribution);
     if (result->zipf >= 0)
-        json_number(object, "zipf", result->zipf);
+        put_number(object, "zipf", result->zipf);
     else
-        cJSON_AddNullToObject(object, "zipf");
-    cJSON *load = cJSON_AddArrayToObject(object, "load");
-    for (uint32_t e = 0; e < m->num_experts; e++) cJSON_AddItemToArray(load, cJSON_CreateNumber((double)row->loads[e]));
-    cJSON_AddNumberToObject(object, "forwards", (double)row->sample_count);
-    cJSON_AddNumberToObject(object, "load_total", (double)result->total);
-    json_number(object, "load_max_over_mean", result->max_over_mean);
-    json_number(object, "entropy", result->entropy);
-    json_number(object, "entropy_share", entropy_share(result));
-    json_number(object, "max_over_mean", row->max_over_mean);
-    json_number(object, "active_experts", row->active_experts);
-    json_number(object, "idle_experts", result->idle_experts);
-    json_times(object, row);
-    json_number_or_null(object, "slowdown", result->slowdown);
-    json_number(object, "tokens_per_s", row->tokens_per_s);
-    json_number(object, "gflops", row->gflops);
-    json_number(object, "weight_gbps", row->weight_gbps);
-    json_limits(object, row);
-    json_number(object, "max_rel_error", row->max_rel_error);
-    json_number(object, "nmse", row->nmse);
-    json_flops(object, m, row->tokens);
+        put_null(object, "zipf");
+    json_t *load = put_list(object, "load");
+    for (uint32_t e = 0; e < m->num_experts; e++) json_array_append_new(load, json_integer((json_int_t)row->loads[e]));
+    put_count(object, "forwards", row->sample_count);
+    put_count(object, "load_total", result->total);
+    put_number(object, "load_max_over_mean", result->max_over_mean);
+    put_number(object, "entropy", result->entropy);
+    put_number(object, "entropy_share", entropy_share(result));
+    put_number(object, "max_over_mean", row->max_over_mean);
+    put_number(object, "active_experts", row->active_experts);
+    put_number(object, "idle_experts", result->idle_experts);
+    put_times(object, row);
+    put_number_or_null(object, "slowdown", result->slowdown);
+    put_number(object, "tokens_per_s", row->tokens_per_s);
+    put_number(object, "gflops", row->gflops);
+    put_number(object, "weight_gbps", row->weight_gbps);
+    put_limits(object, row);
+    put_number(object, "max_rel_error", row->max_rel_error);
+    put_number(object, "nmse", row->nmse);
+    put_flops(object, m, row->tokens);
 }
 
 int write_balance_json(const char *path, const session *s, const peaks *limits, const balance_result *results,
                        size_t count) {
-    cJSON *root = json_report_start("balance", s, limits);
-    cJSON *environment = cJSON_GetObjectItem(root, "environment");
-    json_method(environment);
-    cJSON_AddStringToObject(
+    json_t *root = json_report_start("balance", s, limits);
+    json_t *environment = json_object_get(root, "environment");
+    put_method(environment);
+    put_text(
         environment, "routes",
         "logits given in place of the router's: ln(1 / rank^s) plus Gumbel noise, ranks dealt to experts by the "
         "seed; load sums the timed forwards; max_over_mean, active_experts and idle_experts are means of "
         "single forwards, load_max_over_mean and entropy are of the sums");
-    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *rows = put_list(root, "rows");
     for (size_t i = 0; i < count; i++) add_row(rows, &results[i]);
     return json_report_write(path, root);
 }

@@ -30,39 +30,39 @@ void print_scaling_row(const scaling_result *result) {
     fflush(stdout);
 }
 
-static void add_row(cJSON *rows, const scaling_result *result) {
+static void add_row(json_t *rows, const scaling_result *result) {
     const layer_result *row = &result->row;
-    cJSON *object = json_row(rows, row->shape, row->format);
-    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
-    cJSON_AddNumberToObject(object, "tokens", row->tokens);
-    json_u64(object, "seed", row->seed);
-    cJSON_AddStringToObject(object, "axis", scaling_axis_name(result->axis));
-    cJSON_AddNumberToObject(object, "value", result->value);
-    cJSON_AddNumberToObject(object, "compute_units", result->compute_units);
-    json_number(object, "work", result->work);
-    json_number(object, "time", result->time);
-    json_times(object, row);
-    json_number(object, "tokens_per_s", row->tokens_per_s);
-    json_number(object, "gflops", row->gflops);
-    json_number(object, "weight_gbps", row->weight_gbps);
-    json_limits(object, row);
-    json_number(object, "active_experts", row->active_experts);
-    json_number(object, "max_over_mean", row->max_over_mean);
-    cJSON_AddNumberToObject(object, "weight_copies", row->copies);
-    cJSON_AddNumberToObject(object, "launches", row->launches);
-    json_number(object, "host_us", row->host_us);
-    json_number(object, "max_rel_error", row->max_rel_error);
-    json_number(object, "nmse", row->nmse);
-    json_flops(object, row->shape, row->tokens);
+    json_t *object = put_layer_row(rows, row->shape, row->format);
+    put_text(object, "arithmetic", arithmetic_name(row->arithmetic));
+    put_count(object, "tokens", row->tokens);
+    put_count(object, "seed", row->seed);
+    put_text(object, "axis", scaling_axis_name(result->axis));
+    put_count(object, "value", result->value);
+    put_count(object, "compute_units", result->compute_units);
+    put_number(object, "work", result->work);
+    put_number(object, "time", result->time);
+    put_times(object, row);
+    put_number(object, "tokens_per_s", row->tokens_per_s);
+    put_number(object, "gflops", row->gflops);
+    put_number(object, "weight_gbps", row->weight_gbps);
+    put_limits(object, row);
+    put_number(object, "active_experts", row->active_experts);
+    put_number(object, "max_over_mean", row->max_over_mean);
+    put_count(object, "weight_copies", row->copies);
+    put_count(object, "launches", row->launches);
+    put_number(object, "host_us", row->host_us);
+    put_number(object, "max_rel_error", row->max_rel_error);
+    put_number(object, "nmse", row->nmse);
+    put_flops(object, row->shape, row->tokens);
 }
 
 int write_scaling_json(const char *path, const session *s, const peaks *limits, const scaling_result *results,
                        size_t count) {
-    cJSON *root = json_report_start("scaling", s, limits);
-    cJSON *environment = cJSON_GetObjectItem(root, "environment");
-    json_method(environment);
-    cJSON_AddStringToObject(environment, "routes", "the model's own router with random weights, random tokens");
-    cJSON *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = json_report_start("scaling", s, limits);
+    json_t *environment = json_object_get(root, "environment");
+    put_method(environment);
+    put_text(environment, "routes", "the model's own router with random weights, random tokens");
+    json_t *rows = put_list(root, "rows");
     for (size_t i = 0; i < count; i++) add_row(rows, &results[i]);
     return json_report_write(path, root);
 }

@@ -32,50 +32,50 @@ void print_variant(const variant_result *result) {
     fflush(stdout);
 }
 
-static void add_row(cJSON *rows, const variant_result *result) {
+static void add_row(json_t *rows, const variant_result *result) {
     const layer_result *row = &result->row;
-    cJSON *object = json_row(rows, row->shape, row->format);
-    cJSON_AddStringToObject(object, "arithmetic", arithmetic_name(row->arithmetic));
-    cJSON_AddNumberToObject(object, "tokens", row->tokens);
-    json_u64(object, "seed", row->seed);
-    cJSON_AddStringToObject(object, "rung", result->rung->name);
-    cJSON_AddStringToObject(object, "brings", result->rung->brings);
-    json_times(object, row);
-    json_number(object, "device_ms", result->device_ms);
-    json_number_or_null(object, "speedup", result->speedup);
-    json_number(object, "tokens_per_s", row->tokens_per_s);
-    json_number(object, "gflops", row->gflops);
-    json_limits(object, row);
-    json_number(object, "moved_bytes", result->moved_bytes);
-    cJSON_AddNumberToObject(object, "launches", row->launches);
-    cJSON_AddNumberToObject(object, "transfers", result->transfers);
-    json_number(object, "transferred_bytes", result->transferred_bytes);
-    cJSON_AddNumberToObject(object, "activation_bytes", (double)result->activation_bytes);
-    json_number(object, "active_experts", row->active_experts);
-    json_number(object, "max_over_mean", row->max_over_mean);
-    json_number(object, "max_rel_error", row->max_rel_error);
-    json_number(object, "nmse", row->nmse);
-    json_flops(object, row->shape, row->tokens);
+    json_t *object = put_layer_row(rows, row->shape, row->format);
+    put_text(object, "arithmetic", arithmetic_name(row->arithmetic));
+    put_count(object, "tokens", row->tokens);
+    put_count(object, "seed", row->seed);
+    put_text(object, "rung", result->rung->name);
+    put_text(object, "brings", result->rung->brings);
+    put_times(object, row);
+    put_number(object, "device_ms", result->device_ms);
+    put_number_or_null(object, "speedup", result->speedup);
+    put_number(object, "tokens_per_s", row->tokens_per_s);
+    put_number(object, "gflops", row->gflops);
+    put_limits(object, row);
+    put_number(object, "moved_bytes", result->moved_bytes);
+    put_count(object, "launches", row->launches);
+    put_count(object, "transfers", result->transfers);
+    put_number(object, "transferred_bytes", result->transferred_bytes);
+    put_count(object, "activation_bytes", result->activation_bytes);
+    put_number(object, "active_experts", row->active_experts);
+    put_number(object, "max_over_mean", row->max_over_mean);
+    put_number(object, "max_rel_error", row->max_rel_error);
+    put_number(object, "nmse", row->nmse);
+    put_flops(object, row->shape, row->tokens);
 }
 
-static void add_skipped(cJSON *list, const variant_result *result) {
-    cJSON *object = json_row(list, result->row.shape, result->row.format);
-    cJSON_AddNumberToObject(object, "tokens", result->row.tokens);
-    cJSON_AddStringToObject(object, "rung", result->rung->name);
-    cJSON_AddStringToObject(object, "why", result->skipped);
+static void add_skipped(json_t *list, const variant_result *result) {
+    json_t *object = put_layer_row(list, result->row.shape, result->row.format);
+    put_count(object, "tokens", result->row.tokens);
+    put_text(object, "rung", result->rung->name);
+    put_text(object, "why", result->skipped);
 }
 
 int write_variants_json(const char *path, const session *s, const peaks *limits, const variant_result *results,
                         size_t count) {
-    cJSON *root = json_report_start("variants", s, limits);
-    cJSON *environment = cJSON_GetObjectItem(root, "environment");
-    json_method(environment);
-    cJSON_AddStringToObject(
+    json_t *root = json_report_start("variants", s, limits);
+    json_t *environment = json_object_get(root, "environment");
+    put_method(environment);
+    put_text(
         environment, "variants",
         "every rung sees the same tokens and is checked first; launches and transfers are counted at "
         "OpenCL's enqueue functions; moved_bytes counts each operand of each launch once; activation_bytes "
         "holds all buffers but weights, x and out; device_ms is kernel time of separate, profiled forwards");
-    cJSON *rows = cJSON_AddArrayToObject(root, "rows"), *skipped = cJSON_AddArrayToObject(root, "skipped");
+    json_t *rows = put_list(root, "rows"), *skipped = put_list(root, "skipped");
     for (size_t i = 0; i < count; i++) {
         if (results[i].skipped[0] != '\0')
             add_skipped(skipped, &results[i]);

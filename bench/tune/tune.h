@@ -5,7 +5,10 @@
  * Two settings are compared round by round: each round runs both at every number of tokens, on the same tokens and with
  * other copies of the weights, so that neither finds what the other left in a cache; who is first changes from round to
  * round. A round's figure is the geometric mean over the numbers of tokens of the ratio of times: every number counts
- * the same. The verdict is the median of the rounds with its 95% interval (timing.h). */
+ * the same. The verdict is the median of the rounds with its 95% interval (timing.h).
+ *
+ * Then, where the library can call CLBlast, each GEMM is tried through it, against the best setting found, by the time
+ * of whole forwards: the host waits in them, and CLBlast's kernels are not the library's to time. */
 #ifndef CLMOE_BENCH_TUNE_H
 #define CLMOE_BENCH_TUNE_H
 
@@ -39,6 +42,8 @@ typedef struct tuner {
     float *wanted[MAX_TOKEN_COUNTS]; /* what the shipped layer makes of forward 0, to the bit */
     size_t run_count;
     double started, ends; /* by now_seconds() */
+    double seconds;       /* of searching and proving; the rest of the command line's is for CLBlast */
+    char no_clblast[256]; /* why nothing goes through CLBlast; "" where it does */
     uint32_t tried, impossible, wrong;
     size_t turn; /* forwards so far: which copy of the weights is next */
 } tuner;
@@ -62,6 +67,8 @@ int tune_is_faster(const tune_ratio *ratio);
 
 /* A row of GEMM g with these numbers. */
 void tune_row(const tuner *t, size_t g, const tune_setting *setting, char *text, size_t capacity);
+/* Sets the rows of a setting in the context. 0; 1: the device cannot run them; 3 after a complaint. */
+int tune_set_rows(tuner *t, const tune_setting *setting);
 /* Makes the layers of a setting and checks them: the oracle's numbers, and the shipped layer's bits. 0; 1: the device
  * cannot run it; 2: it computes something else, which was complained of; 3: after another complaint. Nothing remains
  * unless 0. */
@@ -85,5 +92,19 @@ int tune_search(tuner *t, tune_setting *best);
 int tune_is_one_row(const tuner *t);
 /* The shipped setting. */
 void tune_shipped(const tuner *t, tune_setting *setting);
+
+/* -------------------------------------------------------------------------------------------- tune_clblast.c */
+
+/* A GEMM through CLBlast. */
+typedef struct tune_rival {
+    tune_ratio ratio; /* of a forward's time, over the library's own; rounds 0: it was not timed */
+    char row[1024];   /* what was measured, as a row; "" where that is not enough */
+} tune_rival;
+
+/* Finds out whether the library can call CLBlast for such weights: t->no_clblast. 0, or 1 after a complaint. */
+int tune_find_clblast(tuner *t);
+/* Times each GEMM through CLBlast against layers with `own` numbers, for that many seconds in all, apart from making and
+ * checking the layers. GEMMs of one class go together: the second has no rival. Likewise. */
+int tune_time_clblast(tuner *t, const tune_setting *own, double seconds, tune_rival rivals[TUNE_GEMMS]);
 
 #endif

@@ -14,7 +14,8 @@
 #include "progress.h"
 #include "tune.h"
 
-#define SEARCH_SHARE 0.8 /* of the time; the rest proves what was found against the shipped row */
+#define CLBLAST_SHARE 0.2 /* of the time, where CLBlast can be called */
+#define SEARCH_SHARE  0.8 /* of what is left; the rest proves what was found against the shipped row */
 
 /* -------------------------------------------------------------------------------------------- command line */
 
@@ -38,7 +39,9 @@ int tune_args(int argc, char **argv, tool_args *args) {
         "fastest. Each setting is checked first: against sums in double precision, and bit for bit against the shipped "
         "one. "
         "What is faster beyond doubt is kept in the file that every program of this user reads (CLMOE_TUNING, else "
-        "~/.config/clmoe/tuning), for matrices of the same size class, and printed as a row to contribute.\v"
+        "~/.config/clmoe/tuning), for matrices of the same size class, and printed as a row to contribute. Weights in "
+        "f32 are multiplied by CLBlast too, where this machine has it, and what that took is kept for layers that allow "
+        "variance.\v"
         "Example: clmoe-bench tune --model olmoe --weights bf16,q4_0 --seconds 120",
         common_child,
         layer_help,
@@ -60,6 +63,7 @@ typedef struct result {
     tune_ratio
         ratios[TUNE_TIMES]; /* of the best over the shipped setting; rounds 0: nothing else was better in the search */
     double seconds;
+    tune_rival rivals[TUNE_GEMMS];
 } result;
 
 static int differs(const result *r, size_t g) {
@@ -81,7 +85,7 @@ static int confirm(tuner *t, result *r) {
     if (!differs(r, TUNE_UP) && !differs(r, TUNE_DOWN)) return 0;
     progress("%s %s: comparing the best row with the shipped one", t->host->shape->name, format_name(t->host->format));
     int failed = tune_layers_make(t, &r->shipped, &shipped) || tune_layers_make(t, &r->best, &best) ||
-                 tune_compare(t, &shipped, &best, TUNE_ROUNDS, t->started + t->args->seconds, r->ratios);
+                 tune_compare(t, &shipped, &best, TUNE_ROUNDS, t->started + t->seconds, r->ratios);
     const int together = plan_differs(t, r) || tune_is_one_row(t);
     const int all = tune_is_faster(&r->ratios[TUNE_BOTH]) || tune_is_faster(&r->ratios[TUNE_CPU]);
     for (size_t g = 0; g < TUNE_GEMMS && !failed; g++)
@@ -91,26 +95,38 @@ static int confirm(tuner *t, result *r) {
     return failed;
 }
 
-static void print_ratio(const tuner *t, const char *of, const tune_ratio *ratio) {
-    printf("  %-10s %.3f of the shipped rows' time (%.3f to %.3f, %zu rounds); by tokens", of, ratio->median,
-           ratio->low, ratio->high, ratio->rounds);
+static void print_ratio(const tuner *t, const char *of, const char *than, const tune_ratio *ratio) {
+    printf("  %-10s %.3f of %s time (%.3f to %.3f, %zu rounds); by tokens", of, ratio->median, than, ratio->low,
+           ratio->high, ratio->rounds);
     for (size_t i = 0; i < t->run_count; i++)
         printf("%s %u: %.3f", i == 0 ? "" : ",", t->rows[i].tokens, ratio->at_tokens[i]);
     printf("%s\n", tune_is_faster(ratio) ? ", faster" : "");
 }
 
+static void print_rivals(const tuner *t, const result *r) {
+    if (t->no_clblast[0] != '\0') printf("  CLBlast    not timed: %s\n", t->no_clblast);
+    for (size_t g = 0; g < TUNE_GEMMS; g++) {
+        const tune_rival *rival = &r->rivals[g];
+        if (rival->ratio.rounds == 0) continue;
+        printf("  CLBlast    in place of %s:\n", tune_is_one_row(t) ? "up and down" : t->gemms[g].stage);
+        print_ratio(t, "", "a forward's", &rival->ratio);
+        printf("  %-10s %s\n", "", rival->row[0] != '\0' ? rival->row : "too few rounds for a row");
+    }
+}
+
 /* Ratios of the best found over the shipped setting, then a row for each GEMM. */
 static void print_result(const tuner *t, const result *r) {
+    static const char shipped[] = "the shipped rows'";
     const int compared = r->ratios[0].rounds > 0;
     progress_clear();
     printf("%s %s, tokens", t->host->shape->name, format_name(t->host->format));
     for (size_t i = 0; i < t->run_count; i++) printf("%s %u", i == 0 ? "" : ",", t->rows[i].tokens);
     printf(": %u settings timed in %.1f s, %u that the device cannot run, %u that compute something else\n", t->tried,
            r->seconds, t->impossible, t->wrong);
-    for (size_t g = 0; g < TUNE_GEMMS && compared; g++) print_ratio(t, t->gemms[g].stage, &r->ratios[g]);
-    if (compared) print_ratio(t, "both", &r->ratios[TUNE_BOTH]);
-    if (compared && t->s.is_cpu) print_ratio(t, "CPU time", &r->ratios[TUNE_CPU]);
-    if (compared) print_ratio(t, "layer", &r->ratios[TUNE_WALL]);
+    for (size_t g = 0; g < TUNE_GEMMS && compared; g++) print_ratio(t, t->gemms[g].stage, shipped, &r->ratios[g]);
+    if (compared) print_ratio(t, "both", shipped, &r->ratios[TUNE_BOTH]);
+    if (compared && t->s.is_cpu) print_ratio(t, "CPU time", shipped, &r->ratios[TUNE_CPU]);
+    if (compared) print_ratio(t, "layer", shipped, &r->ratios[TUNE_WALL]);
     for (size_t g = 0; g < TUNE_GEMMS; g++) {
         char row[1024];
         tune_row(t, g, r->is_better[g] ? &r->best : &r->shipped, row, sizeof row);
@@ -119,31 +135,37 @@ static void print_result(const tuner *t, const result *r) {
                                : "nothing that was tried is faster beyond doubt, the shipped row stays",
                row);
     }
+    print_rivals(t, r);
 }
 
-static void add_json(cJSON *rows, const tuner *t, const result *r) {
+static void add_json(json_t *rows, const tuner *t, const result *r) {
     for (size_t g = 0; g < TUNE_GEMMS; g++) {
-        cJSON *row = json_row(rows, t->host->shape, t->host->format);
+        json_t *row = put_layer_row(rows, t->host->shape, t->host->format);
         const tune_ratio *ratio = &r->ratios[g];
         char text[1024];
         double tokens[MAX_TOKEN_COUNTS];
         for (size_t i = 0; i < t->run_count; i++) tokens[i] = t->rows[i].tokens;
-        cJSON_AddStringToObject(row, "stage", t->gemms[g].stage);
-        json_numbers(row, "token_counts", tokens, t->run_count);
+        put_text(row, "stage", t->gemms[g].stage);
+        put_numbers(row, "token_counts", tokens, t->run_count);
         tune_row(t, g, &r->shipped, text, sizeof text);
-        cJSON_AddStringToObject(row, "shipped", text);
+        put_text(row, "shipped", text);
         tune_row(t, g, &r->best, text, sizeof text);
-        cJSON_AddStringToObject(row, "best", text);
-        cJSON_AddBoolToObject(row, "is_better", r->is_better[g]);
-        json_number_or_null(row, "ratio", ratio->median);
-        json_number_or_null(row, "ratio_low", ratio->low);
-        json_number_or_null(row, "ratio_high", ratio->high);
-        json_numbers(row, "ratio_at_tokens", ratio->at_tokens, ratio->rounds > 0 ? t->run_count : 0);
-        json_number(row, "rounds", (double)ratio->rounds);
-        json_number(row, "tried", t->tried);
-        json_number(row, "impossible", t->impossible);
-        json_number(row, "wrong", t->wrong);
-        json_number(row, "seconds", r->seconds);
+        put_text(row, "best", text);
+        put_bool(row, "is_better", r->is_better[g]);
+        put_number_or_null(row, "ratio", ratio->median);
+        put_number_or_null(row, "ratio_low", ratio->low);
+        put_number_or_null(row, "ratio_high", ratio->high);
+        put_numbers(row, "ratio_at_tokens", ratio->at_tokens, ratio->rounds > 0 ? t->run_count : 0);
+        put_number(row, "rounds", (double)ratio->rounds);
+        put_number(row, "tried", t->tried);
+        put_number(row, "impossible", t->impossible);
+        put_number(row, "wrong", t->wrong);
+        put_number(row, "seconds", r->seconds);
+        const tune_rival *rival = &r->rivals[tune_is_one_row(t) ? TUNE_UP : g];
+        put_number_or_null(row, "clblast_ratio", rival->ratio.median);
+        put_number(row, "clblast_rounds", (double)rival->ratio.rounds);
+        put_text(row, "clblast_row", rival->row);
+        put_text(row, "clblast_refused", t->no_clblast);
     }
 }
 
@@ -193,13 +215,19 @@ static int search(tuner *t, const host_layer *host, uint32_t copies, result *r) 
     t->host = host;
     for (uint32_t i = 0; i < copies && !failed; i++)
         failed = device_layer_add(&t->s, host, t->args->arithmetic, &t->shipped);
-    if (!failed) failed = open_runs(t) || describe(t) || tune_take_wanted(t);
+    if (!failed) failed = open_runs(t) || describe(t) || tune_take_wanted(t) || tune_find_clblast(t);
+    const int has_rival = t->no_clblast[0] == '\0';
+    t->seconds = t->args->seconds * (has_rival ? 1 - CLBLAST_SHARE : 1);
     t->started = now_seconds();
-    t->ends = t->started + SEARCH_SHARE * t->args->seconds;
+    t->ends = t->started + SEARCH_SHARE * t->seconds;
     tune_shipped(t, &r->shipped);
     if (!failed) failed = tune_search(t, &r->best) || confirm(t, r);
     r->seconds = now_seconds() - t->started;
-    return failed;
+    if (failed || !has_rival) return failed;
+    tune_setting own = r->shipped;
+    for (size_t g = 0; g < TUNE_GEMMS; g++)
+        if (r->is_better[g]) memcpy(own.values[g], r->best.values[g], sizeof own.values[g]);
+    return tune_time_clblast(t, &own, CLBLAST_SHARE * t->args->seconds, r->rivals);
 }
 
 static void close_layer(tuner *t) {
@@ -213,25 +241,29 @@ static void close_layer(tuner *t) {
     device_layer_free(&t->shipped);
 }
 
-/* What is better goes to the user's file; path "": there is none. */
-static int save(tuner *t, const result *r, const char *path) {
+static int keep(tuner *t, const char *stage, const char *row, const char *path) {
     clmoe_error error = {.struct_size = sizeof error};
+    if (path[0] == '\0')
+        printf("  %-10s not kept: CLMOE_TUNING is off, or this user has no folder for settings\n", stage);
+    else if (clmoe_context_save_tuning(t->s.context, path, row, &error) != CLMOE_OK)
+        return complain_clmoe("the row was not kept", &error);
+    else
+        printf("  %-10s kept in %s\n", stage, path);
+    return 0;
+}
+
+/* What is better, and what CLBlast took, goes to the user's file; path "": there is none. */
+static int save(tuner *t, const result *r, const char *path) {
     for (size_t g = 0; g < TUNE_GEMMS; g++) {
         char row[1024];
-        if (!r->is_better[g]) continue;
         tune_row(t, g, &r->best, row, sizeof row);
-        if (path[0] == '\0')
-            printf("  %-10s not kept: CLMOE_TUNING is off, or this user has no folder for settings\n",
-                   t->gemms[g].stage);
-        else if (clmoe_context_save_tuning(t->s.context, path, row, &error) != CLMOE_OK)
-            return complain_clmoe("the row was not kept", &error);
-        else
-            printf("  %-10s kept in %s\n", t->gemms[g].stage, path);
+        if (r->is_better[g] && keep(t, t->gemms[g].stage, row, path)) return 1;
+        if (r->rivals[g].row[0] != '\0' && keep(t, "CLBlast's", r->rivals[g].row, path)) return 1;
     }
     return 0;
 }
 
-static int tune_layer(tuner *t, const model *m, uint32_t format, const char *path, cJSON *rows) {
+static int tune_layer(tuner *t, const model *m, uint32_t format, const char *path, json_t *rows) {
     host_layer host = {0};
     result r = {.seconds = 0};
     uint64_t extra = 0;
@@ -275,7 +307,7 @@ int tune_command(const tool_args *args) {
     t.args = args;
     progress_start(args->quiet);
     if (open_sessions(&t, path, sizeof path)) return 1;
-    cJSON *root = json_report_start("tune", &t.s, NULL), *rows = cJSON_AddArrayToObject(root, "rows");
+    json_t *root = json_report_start("tune", &t.s, NULL), *rows = put_list(root, "rows");
     int failed = 0;
     for (size_t m = 0; m < args->model_count; m++)
         for (size_t f = 0; f < args->format_count; f++)
@@ -283,7 +315,7 @@ int tune_command(const tool_args *args) {
     if (args->json != NULL)
         failed |= json_report_write(args->json, root);
     else
-        cJSON_Delete(root);
+        json_decref(root);
     session_close(&t.s);
     return failed;
 }

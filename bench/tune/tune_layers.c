@@ -27,8 +27,7 @@ void tune_layers_free(tune_layers *layers) {
     memset(layers, 0, sizeof *layers);
 }
 
-/* 0; 1: the device cannot run these rows; 3. */
-static int set_rows(tuner *t, const tune_setting *setting) {
+int tune_set_rows(tuner *t, const tune_setting *setting) {
     clmoe_error error = {.struct_size = sizeof error};
     char row[1024];
     for (size_t g = 0; g < TUNE_GEMMS; g++) {
@@ -110,7 +109,7 @@ int tune_layers_make(tuner *t, const tune_setting *setting, tune_layers *made) {
     clmoe_error error = {.struct_size = sizeof error};
     memset(made, 0, sizeof *made);
     made->setting = *setting;
-    int failed = set_rows(t, setting);
+    int failed = tune_set_rows(t, setting);
     if (!failed && create_layers(t, made)) failed = 3;
     if (clmoe_context_tune(t->s.context, NULL, &error) != CLMOE_OK) failed = 3;
     if (!failed && !took_rows(t, made)) failed = 1;

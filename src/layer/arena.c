@@ -28,9 +28,13 @@ static void hold_input(uint64_t *region, const clmoe__gemm *gemm, uint64_t rows)
         *region = clmoe__max(*region, clmoe__gemm_operand_bytes(gemm, rows));
 }
 
+static void hold_stored(uint64_t *region, uint64_t rows, uint64_t features, uint32_t format) {
+    *region = clmoe__max(*region, clmoe__mul(rows, features * clmoe__format_bytes(format)));
+}
+
 /* And for rows of f32. */
 static void hold_rows(uint64_t *region, uint64_t rows, uint64_t features) {
-    *region = clmoe__max(*region, clmoe__mul(rows, features * 4));
+    hold_stored(region, rows, features, CLMOE_F32);
 }
 
 /* Makes room for what up writes and down reads: down's operand in h, or rows in h that become down's operand in a. */
@@ -46,7 +50,7 @@ void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena
     uint64_t a = 0, h = 0, y = 0;
     hold_input(&a, &layer->up, rows);
     hold_h(&a, &h, &layer->down, rows);
-    hold_rows(&y, rows, layer->weights->experts_size);
+    hold_stored(&y, rows, layer->weights->experts_size, layer->desc.y_format);
     if (layer->weights->has_router) hold_input(&y, &layer->router, tokens);
     if (layer->has_latent) {
         hold_input(&a, &layer->latent_in, tokens);

@@ -3,7 +3,10 @@
 
 #include <math.h>
 
+#define KIND_SUM (CLMOE_IDENTITY + 1) /* of cl/activation.clh, not for callers */
+
 const clmoe_activation clmoe__activation_default = {.kind = CLMOE_SILU, .gated = 1, .alpha = 1.0f};
+const clmoe_activation clmoe__activation_sum = {.kind = KIND_SUM, .gated = 1, .alpha = 1.0f};
 
 clmoe_status clmoe__activation_check(const clmoe_activation *a, const char *name, clmoe_error *error) {
     REQUIRE(a->kind <= CLMOE_IDENTITY, error, name, "%s.kind is %u, expected 0..%u", name, a->kind, CLMOE_IDENTITY);
@@ -39,7 +42,7 @@ uint64_t clmoe__rows_bytes(uint64_t rows, uint64_t columns, uint64_t stride, uin
 clmoe_status clmoe__stride_check(uint64_t *stride, uint64_t columns, const char *name, clmoe_error *error) {
     if (*stride == 0) *stride = columns;
     REQUIRE(*stride >= columns && *stride <= INT64_MAX / 8, error, name,
-            "%s is %llu elements, expected 0 or %llu and more", name, (unsigned long long)*stride,
-            (unsigned long long)columns);
+            "%s is %llu elements, expected 0 or %llu..%llu", name, (unsigned long long)*stride,
+            (unsigned long long)columns, (unsigned long long)INT64_MAX / 8);
     return CLMOE_OK;
 }

@@ -8,6 +8,8 @@
 
 /* SwiGLU. */
 extern const clmoe_activation clmoe__activation_default;
+/* y = gate + up: of matrices in parts (matrix.h). */
+extern const clmoe_activation clmoe__activation_sum;
 clmoe_status clmoe__activation_check(const clmoe_activation *activation, const char *name, clmoe_error *error);
 /* F32, F16 or BF16. */
 clmoe_status clmoe__format_check(uint32_t format, const char *name, clmoe_error *error);

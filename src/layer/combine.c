@@ -31,7 +31,8 @@ void clmoe_combine_desc_default(clmoe_combine_desc *desc, size_t struct_size) {
                                          .out_format = CLMOE_F32,
                                          .weighted = 1,
                                          .routed_scale = 1.0f,
-                                         .shared_scale = 1.0f};
+                                         .shared_scale = 1.0f,
+                                         .y_format = CLMOE_F32};
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
 }
 
@@ -50,6 +51,8 @@ static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, uin
             desc->zero_experts);
     TRY(clmoe__format_check(desc->x_format, "desc.x_format", error));
     TRY(clmoe__format_check(desc->out_format, "desc.out_format", error));
+    TRY(clmoe__format_check(desc->y_format, "desc.y_format", error));
+    REQUIRE(desc->reserved == 0, error, "desc.reserved", "reserved is %u, expected 0", desc->reserved);
     REQUIRE(desc->weighted <= 1, error, "desc.weighted", "weighted is %u, expected 0 or 1", desc->weighted);
     REQUIRE(desc->has_shared <= 1, error, "desc.has_shared", "has_shared is %u, expected 0 or 1", desc->has_shared);
     REQUIRE(!has_gate || desc->has_shared, error, "desc.shared_gate", "shared_gate is given, but has_shared is 0");
@@ -58,20 +61,25 @@ static clmoe_status check_desc(const clmoe_combine_desc *desc, int has_gate, uin
     return CLMOE_OK;
 }
 
-static clmoe_status create_kernel(clmoe_combine *combine, clmoe_error *error) {
+void clmoe__combine_options(const clmoe_combine *combine, clmoe__options *options) {
     const clmoe_combine_desc *desc = &combine->desc;
+    clmoe__options_add(options, " -DVECTOR_WIDTH=%u -DITEMS=%u", combine->context->device.vector_width, combine->items);
+    clmoe__options_add(options, " -DX_FORMAT=%u -DOUT_FORMAT=%u", reads_x(combine) ? desc->x_format : CLMOE_F32,
+                       desc->out_format);
+    if (desc->y_format != CLMOE_F32) clmoe__options_add(options, " -DY_FORMAT=%u", desc->y_format);
+    clmoe__options_add(options, " -DDENSE=%d -DWEIGHTED=%u -DZERO_EXPERTS=%d", desc->slots == 0, desc->weighted,
+                       desc->zero_experts != 0);
+    clmoe__options_add(options, " -DHAS_SHARED=%u -DSHARED_GATE=%d -DOUTPUT_BIAS=%d", desc->has_shared,
+                       combine->shared_gate != NULL, combine->output_bias != NULL);
+}
+
+static clmoe_status create_kernel(clmoe_combine *combine, clmoe_error *error) {
     const clmoe__device *device = &combine->context->device;
     const uint64_t limit = clmoe__min(clmoe__min(device->max_work_group_size, device->max_work_item_size0), ITEMS_MAX);
     combine->items = device->is_cpu ? 1 : (uint32_t)limit;
 
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, "-DVECTOR_WIDTH=%u -DITEMS=%u", device->vector_width, combine->items);
-    clmoe__options_add(&options, " -DX_FORMAT=%u -DOUT_FORMAT=%u", reads_x(combine) ? desc->x_format : CLMOE_F32,
-                       desc->out_format);
-    clmoe__options_add(&options, " -DDENSE=%d -DWEIGHTED=%u -DZERO_EXPERTS=%d", desc->slots == 0, desc->weighted,
-                       desc->zero_experts != 0);
-    clmoe__options_add(&options, " -DHAS_SHARED=%u -DSHARED_GATE=%d -DOUTPUT_BIAS=%d", desc->has_shared,
-                       combine->shared_gate != NULL, combine->output_bias != NULL);
+    clmoe__combine_options(combine, &options);
     return clmoe__kernel_create(combine->context, "combine.cl", "combine", &options, "combine", &combine->kernel,
                                 error);
 }
@@ -166,11 +174,8 @@ static uint32_t piece_columns(const clmoe_combine *combine, uint32_t tokens) {
     return (uint32_t)clmoe__min(clmoe__max(piece, least), hidden);
 }
 
-void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_combine_io *io) {
+void clmoe__combine_arguments(clmoe__run *run, const clmoe_combine *combine, const clmoe_combine_io *io) {
     const clmoe_combine_desc *desc = &combine->desc;
-    const uint32_t piece = piece_columns(combine, io->tokens);
-    clmoe__run_kernel(run, &combine->kernel);
-    clmoe__run_buffer(run, &io->y, 4);
     clmoe__run_buffer(run, &io->slot_row, 4);
     clmoe__run_buffer(run, &io->index, 4);
     clmoe__run_buffer(run, &io->weight, 4);
@@ -179,18 +184,26 @@ void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_
     clmoe__run_buffer(run, &io->shared, 4);
     clmoe__run_buffer(run, &io->out, clmoe__format_bytes(desc->out_format));
     clmoe__run_u64(run, io->out_stride != 0 ? io->out_stride : desc->hidden_size);
-    clmoe__run_buffer(run, &io->token_count, 4);
     clmoe__run_mem(run, combine->shared_gate);
     clmoe__run_mem(run, combine->output_bias);
-    clmoe__run_u32(run, io->tokens);
     clmoe__run_u32(run, desc->slots);
     clmoe__run_u32(run, desc->hidden_size);
     clmoe__run_u32(run, desc->num_experts);
     clmoe__run_u32(run, desc->zero_experts);
     clmoe__run_u32(run, io->accumulate);
-    clmoe__run_u32(run, piece);
     clmoe__run_f32(run, desc->routed_scale);
     clmoe__run_f32(run, desc->shared_scale);
+}
+
+void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_combine_io *io) {
+    const clmoe_combine_desc *desc = &combine->desc;
+    const uint32_t piece = piece_columns(combine, io->tokens);
+    clmoe__run_kernel(run, &combine->kernel);
+    clmoe__run_buffer(run, &io->y, clmoe__format_bytes(desc->y_format));
+    clmoe__combine_arguments(run, combine, io);
+    clmoe__run_buffer(run, &io->token_count, 4);
+    clmoe__run_u32(run, io->tokens);
+    clmoe__run_u32(run, piece);
     const size_t local[2] = {combine->items, 1};
     const size_t global[2] = {local[0] * (size_t)clmoe__div_up(desc->hidden_size, piece),
                               (size_t)clmoe__min(io->tokens, GROUPS_MAX)};
@@ -203,14 +216,15 @@ static clmoe_status check_io(const clmoe_combine *combine, clmoe_combine_io *io,
     const uint32_t tokens = io->tokens, hidden = desc->hidden_size;
     const uint64_t slots = (uint64_t)tokens * desc->slots;
     const int any = tokens != 0, zero = desc->zero_experts != 0;
-    const uint64_t row = any ? (uint64_t)hidden * 4 : 0; /* y's rows are not known here: at least one */
+    const uint32_t y_size = clmoe__format_bytes(desc->y_format);
+    const uint64_t row = any ? (uint64_t)hidden * y_size : 0; /* y's rows are not known here: at least one */
     REQUIRE(slots <= INT32_MAX, error, "io.tokens", "tokens is %u, expected fewer than 2^31 slots, %u for each token",
             tokens, desc->slots);
     REQUIRE(io->accumulate <= 1, error, "io.accumulate", "accumulate is %u, expected 0 or 1", io->accumulate);
     TRY(clmoe__stride_check(&io->x_stride, hidden, "io.x_stride", error));
     TRY(clmoe__stride_check(&io->out_stride, hidden, "io.out_stride", error));
     TRY(clmoe__buffer_check(context, &io->token_count, 4, 4, 0, "io.token_count", error));
-    TRY(clmoe__buffer_check(context, &io->y, row, 4, any, "io.y", error));
+    TRY(clmoe__buffer_check(context, &io->y, row, y_size, any, "io.y", error));
     TRY(clmoe__buffer_check(context, &io->slot_row, slots * 4, 4, any, "io.slot_row", error));
     if (zero) TRY(clmoe__buffer_check(context, &io->index, slots * 4, 4, any, "io.index", error));
     if (zero || desc->weighted) TRY(clmoe__buffer_check(context, &io->weight, slots * 4, 4, any, "io.weight", error));

@@ -70,8 +70,8 @@ clmoe_status clmoe__layer_description(clmoe_layer *layer, clmoe_error *error) {
         describe_gemm(text, capacity, "shared down", &layer->shared_down);
     }
     used = strlen(text);
-    snprintf(text + used, capacity - used, "%-12s %s, vectors of %u\n", "combine", device,
-             layer->context->device.vector_width);
+    snprintf(text + used, capacity - used, "%-12s %s, vectors of %u, experts' rows in %s\n", "combine", device,
+             layer->context->device.vector_width, clmoe__format_name(layer->desc.y_format));
     for (const char *line = layer->weights->refused; *line != '\0';) {
         const size_t length = strcspn(line, "\n");
         used = strlen(text);

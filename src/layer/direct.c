@@ -27,6 +27,7 @@ clmoe_status clmoe__direct_create(clmoe_layer *layer, clmoe_error *error) {
     const clmoe__matrix *router = &layer->weights->router;
     layer->not_direct = refusal(layer);
     if (layer->not_direct != NULL || !layer->weights->has_router) return CLMOE_OK;
+    if (router->in_parts) return CLMOE_OK; /* of which router_select.cl knows nothing */
     layer->router_items = router_items(layer);
     if (layer->router_items == 0) return CLMOE_OK;
     clmoe__options options = {{0}, 0};

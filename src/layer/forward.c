@@ -60,7 +60,8 @@ static void launch_direct_routing(clmoe__run *run, const pass *p, const clmoe_se
     clmoe__select_launch(run, layer->select, select);
 }
 
-/* From x, logits or the caller's routes to the plan, for few tokens in one launch behind the logits; or without a plan. */
+/* From x, logits or the caller's routes to the plan: for one token in one launch, for few in one behind the logits; or
+ * without a plan. */
 static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
@@ -83,13 +84,17 @@ static void launch_routing(clmoe__run *run, pass *p) {
         if (!by_caller) launch_direct_routing(run, p, &select);
         return;
     }
-    if (!by_caller && io->tokens != 0) launch_logits(run, p);
-    if (!by_caller && io->tokens != 0 && clmoe__routes_at_once(layer, io->tokens)) {
+    const int chooses = !by_caller && io->tokens != 0;
+    const int at_once = chooses && clmoe__routes_at_once(layer, io->tokens);
+    const clmoe_buffer none = {0};
+    const int from_x = at_once && io->tokens == 1 && layer->route_makes_logits && !clmoe__present(&io->logits);
+    if (chooses && !from_x) launch_logits(run, p);
+    if (at_once) {
         p->row_is_made = layer->route_makes_row && io->tokens == 1;
-        clmoe__route_launch(run, layer, &select, &dispatch, &io->x, &p->a);
+        clmoe__route_launch(run, layer, &select, &dispatch, from_x ? router_x(io) : &none, &io->x, &p->a);
         return;
     }
-    if (!by_caller && io->tokens != 0) clmoe__select_launch(run, layer->select, &select);
+    if (chooses) clmoe__select_launch(run, layer->select, &select);
     clmoe__dispatch_launch(run, layer->dispatch, &dispatch);
 }
 
@@ -116,7 +121,38 @@ static void leave_places(const pass *p, clmoe__gemm_io *up) {
     up->load_accumulate = !p->first;
 }
 
-/* From x, or from z where there is a latent space, to a row in p->y for every slot. */
+/* Where the shared experts' output goes: into the place of the gathered rows, unless down's operand is there. */
+static const clmoe_buffer *shared_output(const pass *p) {
+    return p->layer->has_shared && clmoe__gemm_gathers(&p->layer->shared_down) ? &p->h : &p->a;
+}
+
+/* What is added up in the end. */
+static clmoe_combine_io combine_io(const pass *p) {
+    const clmoe_io *io = p->io;
+    return (clmoe_combine_io){.struct_size = sizeof(clmoe_combine_io),
+                              .tokens = io->tokens,
+                              .accumulate = io->accumulate,
+                              .token_count = io->token_count,
+                              .y = p->y,
+                              .slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4),
+                              .index = p->index,
+                              .weight = p->weight,
+                              .x = io->x,
+                              .x_stride = io->x_stride,
+                              .shared = *shared_output(p),
+                              .out = io->out,
+                              .out_stride = io->out_stride};
+}
+
+static int down_combines(const pass *p) { return p->layer->down.combine != NULL && p->io->tokens == 1; }
+
+static void launch_combine(clmoe__run *run, const pass *p) {
+    const clmoe_combine_io io = combine_io(p);
+    clmoe__combine_launch(run, p->layer->combine, &io);
+}
+
+/* From x, or from z where there is a latent space, to a row in p->y for every slot; and to the output, where down adds
+ * up one token's rows itself. */
 static void launch_experts(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const uint32_t size = layer->weights->experts_size, i = layer->weights->experts.intermediate_size;
@@ -128,8 +164,10 @@ static void launch_experts(clmoe__run *run, pass *p) {
                          .y = p->h,
                          .y_stride = i};
     clmoe__gemm_io down = {.x = p->h, .x_stride = i, .operand = p->a, .y = p->y, .y_stride = size};
+    const clmoe_combine_io combine = combine_io(p);
     give_rows(p, &up);
     give_rows(p, &down);
+    if (down_combines(p)) down.combine = &combine, down.token_count = p->io->token_count;
     if (p->is_direct) leave_places(p, &up);
     int32_t offsets[CLMOE__MAX_GROUPS + 1];
     up.offsets = down.offsets = clmoe__gemm_offsets(run, &layer->up, &layer->down, &up, offsets);
@@ -156,35 +194,12 @@ static void launch_latent_out(clmoe__run *run, pass *p) {
     launch_dense(run, p, "latent out", &p->layer->latent_out, &p->a, p->layer->weights->latent_size, &p->h, &p->y);
 }
 
-/* Where the shared experts' output goes: into the place of the gathered rows, unless down's operand is there. */
-static const clmoe_buffer *shared_output(const pass *p) {
-    return p->layer->has_shared && clmoe__gemm_gathers(&p->layer->shared_down) ? &p->h : &p->a;
-}
-
 /* The shared experts see every token. */
 static void launch_shared(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     launch_dense(run, p, "shared", &layer->shared_up, &p->io->x, p->io->x_stride, &p->a, &p->h);
     launch_dense(run, p, "shared", &layer->shared_down, &p->h, layer->weights->shared.intermediate_size, &p->a,
                  shared_output(p));
-}
-
-static void launch_combine(clmoe__run *run, pass *p) {
-    const clmoe_io *io = p->io;
-    const clmoe_combine_io combine = {.struct_size = sizeof combine,
-                                      .tokens = io->tokens,
-                                      .accumulate = io->accumulate,
-                                      .token_count = io->token_count,
-                                      .y = p->y,
-                                      .slot_row = at(&p->plan, p->arena->plan_layout.slot_row * 4),
-                                      .index = p->index,
-                                      .weight = p->weight,
-                                      .x = io->x,
-                                      .x_stride = io->x_stride,
-                                      .shared = *shared_output(p),
-                                      .out = io->out,
-                                      .out_stride = io->out_stride};
-    clmoe__combine_launch(run, p->layer->combine, &combine);
 }
 
 static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io, const clmoe_buffer *memory,
@@ -207,7 +222,7 @@ static void launch_pass(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io,
     launch_experts(run, &p);
     if (layer->has_latent) launch_latent_out(run, &p);
     if (layer->has_shared) launch_shared(run, &p);
-    launch_combine(run, &p);
+    if (!down_combines(&p)) launch_combine(run, &p);
 }
 
 /* ------------------------------------------------------------------------------------------------ passes */

@@ -88,6 +88,10 @@ static clmoe_status create_multiply(clmoe_context *context, const clmoe__gemm_sp
     if (spec->scales[0] != NULL) clmoe__options_add(&options, " -DSCALED=1");
     if (gemm->choice.variant->need == CLMOE__INTEGER_DOT || gemm->choice.variant->need == CLMOE__DEVICE_DOT)
         clmoe__options_add(&options, " -cl-std=CL3.0");
+    if (gemm->combine != NULL) {
+        clmoe__options_add(&options, " -DCOMBINE=1");
+        clmoe__combine_options(gemm->combine, &options);
+    }
     if (cpu && spec->full_tiles) clmoe__options_add(&options, " -DFULL_TILES=1");
     if (cpu) {
         clmoe__options_add(&options, " -DLANES=%u -DMICRO=%d -DPREFETCH=%d", gemm->choice.lanes,
@@ -126,6 +130,7 @@ clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *
     gemm->x_is_operand = spec->x_is_operand;
     gemm->x_format = spec->x_format;
     gemm->slots = spec->slots;
+    gemm->combine = is_cpu_macro(gemm) ? spec->combine : NULL;
     gemm->shares_row = is_cpu_macro(gemm) && !spec->x_is_operand && !spec->weighted;
     gemm->row_is_operand = gemm->shares_row && spec->x_is_apart && spec->x_format == CLMOE_F32 &&
                            spec->matrix->arithmetic == CLMOE_ARITHMETIC_F32 &&
@@ -240,6 +245,7 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     uint32_t tiles_per_chunk = UINT32_MAX;
     const uint32_t panels = (uint32_t)clmoe__div_up(matrix->panels, gemm->span_panels);
     size_t global[3] = {panels, io->layout != NULL ? io->layout->max_active : 1, 1};
+    if (io->combine != NULL) global[1] = 1;
     if (io->tokens == 0) global[1] = 0;
     if (io->layout == NULL && panels < 8 * run->context->device.compute_units)
         tiles_per_chunk = (uint32_t)clmoe__max(DENSE_CHUNK_TILES, clmoe__div_up(tiles, 65535));
@@ -250,6 +256,8 @@ static void launch_cpu(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io 
     clmoe__gemm_arguments(run, gemm, io);
     clmoe__run_u32(run, tiles_per_chunk);
     clmoe__run_u32(run, (uint32_t)is_one_row(gemm, io));
+    const clmoe_combine_io none = {0};
+    if (gemm->combine != NULL) clmoe__combine_arguments(run, gemm->combine, io->combine != NULL ? io->combine : &none);
     clmoe__run_launch(run, 3, global, local);
 }
 

@@ -26,6 +26,7 @@ typedef struct clmoe__gemm_spec {
     int x_is_apart;   /* 1: y never overlaps x, so a row that needs no gathering may be read while y is written */
     int y_is_operand; /* 1: write y as the input of the next GEMM, to which it hands over */
     const clmoe__matrix *next; /* its matrix */
+    const clmoe_combine *combine; /* cpu macro-kernel: what may follow for one token, borrowed; NULL: nothing */
     uint32_t slots;   /* as in clmoe_grouped_gemm_desc */
     int weighted;     /* 1: each row of x is multiplied by its slot's weight */
     const char *stage;
@@ -41,6 +42,7 @@ typedef struct clmoe__gemm {
     int shares_row;            /* where x has one row, all groups read it */
     int row_is_operand;        /* and that row of x is a packed row as it stands */
     uint32_t span_panels;      /* SPAN_PANELS of cl/gemm_cpu.cl */
+    const clmoe_combine *combine; /* that its kernel can do for one token; NULL: none */
     uint32_t x_format, x_bytes, y_bytes; /* bytes of an element */
     const char *stage;         /* clblast macro-kernel */
     int has_epilogue;          /* clblast macro-kernel: multiply finishes its products; 0: they are finished */
@@ -72,6 +74,7 @@ typedef struct clmoe__gemm_io {
     int is_gathered;      /* 1: the rows are in operand already */
     clmoe_buffer y;
     uint64_t y_stride;
+    const clmoe_combine_io *combine; /* of one token, where the GEMM combines; NULL: somebody else does */
 } clmoe__gemm_io;
 
 /* The best variant for these weights that passes device facts and self-test. `refused` receives why better ones did not,

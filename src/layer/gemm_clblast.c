@@ -4,6 +4,8 @@
  *     operand   [rows, k] f32, gathered from x         [rows, columns] f32, products where y cannot hold them
  *               product_rows.cl                        then product_epilogue.cl -> y
  *
+ * What another GEMM wrote as its y has room for such products behind it (clmoe__clblast_operand_bytes).
+ *
  * A group's weights are one panel (cl/panel.clh), which is W transposed, row by row: [k][columns], with a gate
  * [k][gate, up]. What another GEMM wrote as its y is multiplied where it is. CLBlast must be told how many rows a group
  * has, so the host waits for the plan. */
@@ -21,7 +23,7 @@ uint32_t clmoe__clblast_lanes(const clmoe__matrix *matrix) {
 
 static uint32_t columns_of(const clmoe__matrix *matrix) { return matrix->out_features * (matrix->gated ? 2 : 1); }
 
-/* Products are made in y where it can hold them: always, where x is another GEMM's y. */
+/* Products are made in y where it can hold them. */
 static int is_in_place(const clmoe__gemm *gemm) { return !gemm->matrix->gated && gemm->y_bytes == sizeof(float); }
 
 static uint64_t rows_bytes(const clmoe__gemm *gemm, uint64_t rows) {
@@ -152,13 +154,14 @@ void clmoe__clblast_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm
     const clmoe__matrix *matrix = gemm->matrix;
     const int gathers = clmoe__gemm_gathers(gemm), in_place = is_in_place(gemm);
     const uint32_t columns = columns_of(matrix);
+    const clmoe_buffer *from = gathers ? &io->operand : &io->x;
     const clmoe__product all = {.stage = gemm->stage,
                                 .columns = columns,
                                 .k = matrix->in_features,
-                                .x = gathers ? io->operand : io->x,
+                                .x = *from,
                                 .x_stride = gathers ? matrix->in_features : io->x_stride,
                                 .w_stride = 2ull * matrix->lanes,
-                                .y = in_place ? io->y : behind(&io->operand, rows_bytes(gemm, io->max_rows)),
+                                .y = in_place ? io->y : behind(from, rows_bytes(gemm, io->max_rows)),
                                 .y_stride = in_place ? io->y_stride : columns};
     if (gathers) launch_rows(run, gemm, io);
     if (io->tokens != 0) launch_products(run, gemm, io, &all);

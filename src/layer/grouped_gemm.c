@@ -10,6 +10,7 @@
 struct clmoe_grouped_gemm {
     clmoe_context *context;
     clmoe_grouped_gemm_desc desc;
+    int in_parts; /* as the matrix's */
     clmoe__gemm_choice choice;
     char row_from[256];
     clmoe__matrix matrix;
@@ -71,8 +72,10 @@ static clmoe_status create_matrix(clmoe_grouped_gemm *made, clmoe_error *error) 
     made->matrix = (clmoe__matrix){.groups = desc->num_groups,
                                    .in_features = desc->in_features,
                                    .out_features = desc->out_features,
-                                   .gated = is_gated(desc),
+                                   .gated = is_gated(desc) || made->in_parts,
+                                   .in_parts = made->in_parts,
                                    .format = desc->weight_format};
+    if (made->in_parts) TRY(clmoe__parts_check(&desc->weight, "weight", error));
     if (clmoe__format_is_e4m3(desc->weight_format))
         TRY(clmoe__e4m3_check(&made->matrix, desc->gate_up, &desc->gate, &desc->weight, "weight", error));
     TRY(clmoe__arithmetic_check(desc->weight_format, arithmetic, error));
@@ -102,7 +105,9 @@ static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     TRY(clmoe__gemm_tuned(made->context, &made->matrix, &shipped, &made->choice, made->row_from, sizeof made->row_from,
                           error));
     clmoe__gemm_spec spec = {.matrix = &made->matrix,
-                             .activation = desc->activate ? &made->desc.activation : NULL,
+                             .activation = made->in_parts   ? &clmoe__activation_sum
+                                           : desc->activate ? &made->desc.activation
+                                                            : NULL,
                              .choice = &made->choice,
                              .row_from = made->row_from,
                              .x_format = desc->x_format,
@@ -116,8 +121,8 @@ static clmoe_status create_gemms(clmoe_grouped_gemm *made, clmoe_error *error) {
     return clmoe__warm(made->context, launch_warm, made, error);
 }
 
-clmoe_status clmoe_grouped_gemm_create(clmoe_context *context, const clmoe_grouped_gemm_desc *desc,
-                                       clmoe_grouped_gemm **gemm, clmoe_error *error) {
+static clmoe_status create(clmoe_context *context, const clmoe_grouped_gemm_desc *desc, int in_parts,
+                           clmoe_grouped_gemm **gemm, clmoe_error *error) {
     REQUIRE(gemm != NULL, error, "gemm", "gemm is NULL");
     *gemm = NULL;
     REQUIRE(context != NULL, error, "context", "context is NULL");
@@ -129,6 +134,7 @@ clmoe_status clmoe_grouped_gemm_create(clmoe_context *context, const clmoe_group
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for clmoe_grouped_gemm");
     made->context = context;
     made->desc = taken;
+    made->in_parts = in_parts;
     clmoe__context_retain(context);
     clmoe_status status = create_matrix(made, error);
     if (status == CLMOE_OK) status = create_gemms(made, error);
@@ -138,6 +144,16 @@ clmoe_status clmoe_grouped_gemm_create(clmoe_context *context, const clmoe_group
     }
     *gemm = made;
     return CLMOE_OK;
+}
+
+clmoe_status clmoe_grouped_gemm_create(clmoe_context *context, const clmoe_grouped_gemm_desc *desc,
+                                       clmoe_grouped_gemm **gemm, clmoe_error *error) {
+    return create(context, desc, 0, gemm, error);
+}
+
+clmoe_status clmoe__grouped_gemm_create_in_parts(clmoe_context *context, const clmoe_grouped_gemm_desc *desc,
+                                                 clmoe_grouped_gemm **gemm, clmoe_error *error) {
+    return create(context, desc, 1, gemm, error);
 }
 
 uint32_t clmoe_grouped_gemm_tile_rows(const clmoe_grouped_gemm *gemm) {

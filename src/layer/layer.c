@@ -9,7 +9,8 @@ void clmoe_layer_desc_default(clmoe_layer_desc *desc, size_t struct_size) {
                                  .x_format = CLMOE_F32,
                                  .out_format = CLMOE_F32,
                                  .routed_scale = 1.0f,
-                                 .shared_scale = 1.0f};
+                                 .shared_scale = 1.0f,
+                                 .y_format = CLMOE_F32};
     clmoe_routing_default(&defaults.routing, sizeof defaults.routing);
     defaults.activation = defaults.shared_activation = clmoe__activation_default;
     clmoe__give(desc, struct_size, &defaults, sizeof defaults);
@@ -46,6 +47,13 @@ static clmoe_status check_variance(const clmoe_layer_desc *desc, const clmoe_wei
     return CLMOE_OK;
 }
 
+/* Products of bf16 are exact only with an x that is bf16 already. */
+static clmoe_status check_router(const clmoe_layer_desc *desc, const clmoe_weights *weights, clmoe_error *error) {
+    REQUIRE(!weights->has_router || !weights->router.in_parts || desc->x_format == CLMOE_BF16, error, "x_format",
+            "x_format is %u, expected CLMOE_BF16: the weights were packed with router_arithmetic BF16", desc->x_format);
+    return CLMOE_OK;
+}
+
 static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *weights, clmoe_error *error) {
     TRY(clmoe_routing_validate(&desc->routing, error));
     const uint32_t classes = clmoe_routing_classes(&desc->routing);
@@ -67,20 +75,27 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
                 desc->shared_activation.gated, weights->shared.gated);
     }
     TRY(clmoe__format_check(desc->x_format, "x_format", error));
+    TRY(check_router(desc, weights, error));
     TRY(clmoe__format_check(desc->out_format, "out_format", error));
-    REQUIRE(isfinite(desc->routed_scale), error, "routed_scale", "routed_scale is not finite");
-    REQUIRE(isfinite(desc->shared_scale), error, "shared_scale", "shared_scale is not finite");
+    TRY(clmoe__format_check(desc->y_format, "y_format", error));
+    REQUIRE(desc->reserved == 0, error, "reserved", "reserved is %u, expected 0", desc->reserved);
+    REQUIRE(isfinite(desc->routed_scale), error, "routed_scale", "routed_scale is %g, expected a finite number",
+            (double)desc->routed_scale);
+    REQUIRE(isfinite(desc->shared_scale), error, "shared_scale", "shared_scale is %g, expected a finite number",
+            (double)desc->shared_scale);
     return CLMOE_OK;
 }
 
-/* Up and down projection of one set of experts; slots 0: the shared experts, which see every token. */
+/* Up and down projection of one set of experts; slots 0: the shared experts, which see every token. Down writes
+ * y_format. */
 static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const clmoe_activation *activation,
-                               uint32_t x_format, uint32_t slots, const char *up_stage, const char *down_stage,
-                               clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
+                               uint32_t x_format, uint32_t y_format, uint32_t slots, const char *up_stage,
+                               const char *down_stage, clmoe__gemm *up, clmoe__gemm *down, clmoe_error *error) {
     clmoe__gemm_choice up_choice, down_choice;
     char up_from[256], down_from[256];
     TRY(clmoe__gemm_tuned(layer->context, &ffn->up, &ffn->up_choice, &up_choice, up_from, sizeof up_from, error));
-    TRY(clmoe__gemm_tuned(layer->context, &ffn->down, &ffn->down_choice, &down_choice, down_from, sizeof down_from, error));
+    TRY(clmoe__gemm_tuned(layer->context, &ffn->down, &ffn->down_choice, &down_choice, down_from, sizeof down_from,
+                          error));
     const int hands_over = clmoe__gemm_hands_over(&ffn->up, &up_choice, &ffn->down, &down_choice);
     const uint32_t tile_rows = (uint32_t)clmoe__min(up_choice.tile_rows, down_choice.tile_rows); /* of one plan */
     const cl_mem down_scale = ffn->down_scale.block.mem; /* of merged gate and up, one is of both */
@@ -100,15 +115,17 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
                              .stage = up_stage};
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
-    const clmoe__gemm_spec down_spec = {.matrix = &ffn->down,
-                                        .choice = &down_choice,
-                                        .row_from = down_from,
-                                        .scales = {down_scale, down_scale},
-                                        .tile_rows = tile_rows,
-                                        .x_format = CLMOE_F32,
-                                        .y_format = CLMOE_F32,
-                                        .x_is_operand = hands_over,
-                                        .stage = down_stage};
+    const clmoe__gemm_spec down_spec = {
+        .matrix = &ffn->down,
+        .choice = &down_choice,
+        .row_from = down_from,
+        .scales = {down_scale, down_scale},
+        .tile_rows = tile_rows,
+        .x_format = CLMOE_F32,
+        .y_format = y_format,
+        .x_is_operand = hands_over,
+        .combine = slots > 0 && !layer->has_latent && !layer->has_shared ? layer->combine : NULL,
+        .stage = down_stage};
     return clmoe__gemm_create(layer->context, &down_spec, down, error);
 }
 
@@ -121,6 +138,7 @@ static clmoe_status create_dense(clmoe_layer *layer, const clmoe__matrix *matrix
     const clmoe__gemm_spec spec = {.matrix = matrix,
                                    .choice = &tuned,
                                    .row_from = from,
+                                   .activation = matrix->in_parts ? &clmoe__activation_sum : NULL,
                                    .x_format = x_format,
                                    .y_format = CLMOE_F32,
                                    .x_is_apart = 1,
@@ -134,16 +152,16 @@ static clmoe_status create_gemms(clmoe_layer *layer, clmoe_error *error) {
     if (weights->has_router)
         TRY(create_dense(layer, &weights->router, &weights->router_choice, x_format, "logits", &layer->router, error));
     if (layer->has_latent) {
-        TRY(create_dense(layer, &weights->latent_in, &weights->latent_in_choice, x_format, "latent in", &layer->latent_in,
-                         error));
+        TRY(create_dense(layer, &weights->latent_in, &weights->latent_in_choice, x_format, "latent in",
+                         &layer->latent_in, error));
         TRY(create_dense(layer, &weights->latent_out, &weights->latent_out_choice, CLMOE_F32, "latent out",
                          &layer->latent_out, error));
     }
     TRY(create_ffn(layer, &weights->experts, &layer->desc.activation, layer->has_latent ? CLMOE_F32 : x_format,
-                   layer->slots, "up", "down", &layer->up, &layer->down, error));
+                   layer->desc.y_format, layer->slots, "up", "down", &layer->up, &layer->down, error));
     if (!layer->has_shared) return CLMOE_OK;
-    return create_ffn(layer, &weights->shared, &layer->desc.shared_activation, x_format, 0, "shared up", "shared down",
-                      &layer->shared_up, &layer->shared_down, error);
+    return create_ffn(layer, &weights->shared, &layer->desc.shared_activation, x_format, CLMOE_F32, 0, "shared up",
+                      "shared down", &layer->shared_up, &layer->shared_down, error);
 }
 
 /* The weighted sum of a token's rows in the latent space; every factor but the weights is the combine's. */
@@ -152,6 +170,7 @@ static clmoe_status create_latent_sum(clmoe_layer *layer, clmoe_error *error) {
     clmoe_combine_desc_default(&sum, sizeof sum);
     sum.hidden_size = layer->weights->latent_size;
     sum.slots = layer->slots;
+    sum.y_format = layer->desc.y_format;
     sum.num_experts = layer->desc.routing.num_experts;
     sum.weighted = layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_OUTPUT;
     return clmoe__combine_create(layer->context, &sum, NULL, NULL, &layer->latent_sum, error);
@@ -169,6 +188,7 @@ static clmoe_status create_combine(clmoe_layer *layer, clmoe_error *error) {
     combine.zero_experts = desc->omit_shared ? 0 : desc->routing.zero_experts;
     combine.x_format = desc->x_format;
     combine.out_format = desc->out_format;
+    combine.y_format = layer->has_latent ? CLMOE_F32 : desc->y_format;
     combine.weighted = !layer->has_latent && desc->routing.weight_on == CLMOE_WEIGHT_ON_OUTPUT;
     combine.has_shared = (uint32_t)layer->has_shared;
     combine.routed_scale = desc->routed_scale;
@@ -185,7 +205,7 @@ static void launch_warm(clmoe__run *run, void *stage) {
     const clmoe_select_io no_select = {.struct_size = sizeof no_select};
     const clmoe_dispatch_io no_dispatch = {.struct_size = sizeof no_dispatch};
     clmoe__pass_count_launch(run, layer, &none, &none, 0, 0);
-    if (clmoe__routes_at_once(layer, 0)) clmoe__route_launch(run, layer, &no_select, &no_dispatch, &none, &none);
+    if (clmoe__routes_at_once(layer, 0)) clmoe__route_launch(run, layer, &no_select, &no_dispatch, &none, &none, &none);
     if (layer->weights->has_router) clmoe__gemm_launch(run, &layer->router, &nothing);
     if (layer->router_items != 0) clmoe__router_select_launch(run, layer, &none, 0, &no_select);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_in, &nothing);
@@ -202,6 +222,8 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     const clmoe_weights *weights = layer->weights;
     layer->host.mutex = clmoe__mutex_create();
     if (layer->host.mutex == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a mutex");
+    if (layer->has_latent) TRY(create_latent_sum(layer, error));
+    TRY(create_combine(layer, error));
     TRY(create_gemms(layer, error));
     TRY(clmoe__select_create(context, &layer->desc.routing, weights->select_bias.block.mem,
                              weights->expert_scale.block.mem, &layer->select, error));
@@ -214,8 +236,6 @@ static clmoe_status fill(clmoe_layer *layer, clmoe_error *error) {
     TRY(clmoe_dispatch_create(context, &layer->dispatch_desc, &layer->dispatch, error));
     TRY(clmoe__route_create(layer, error));
     TRY(clmoe__direct_create(layer, error));
-    if (layer->has_latent) TRY(create_latent_sum(layer, error));
-    TRY(create_combine(layer, error));
     const clmoe__options options = {{0}, 0};
     TRY(clmoe__kernel_create(context, "token_count.cl", "token_count", &options, "token count", &layer->pass_count,
                              error));

@@ -28,6 +28,7 @@ struct clmoe_layer {
     clmoe_combine *combine;
     clmoe__kernel route;      /* route.cl; none with expert choice */
     int route_makes_row;      /* of one token, for up */
+    int route_makes_logits;   /* of one token, where it makes the row */
     const char *not_direct;   /* NULL: few tokens need no dispatch; or why they do */
     clmoe__kernel router_select; /* of those tokens; none without a router or where it does not fit */
     uint32_t router_items;    /* work-items of its groups */
@@ -55,8 +56,9 @@ struct clmoe_layer {
  *    (                  act(up) as its operand  shared output          kept)
  *     combine           shared output           or shared output       rows, or latent_out . s
  *
- * Operands exist with the cpu macro-kernel only; the other reads its rows where they are. What up writes is down's operand
- * already where up hands over (gemm.h); else down's is made from it, and the shared output takes the place in brackets. */
+ * Operands exist with the cpu macro-kernel only; the other reads its rows where they are. What up writes is down's
+ * operand already where up hands over (gemm.h); else down's is made from it, and the shared output takes the place in
+ * brackets. */
 typedef struct clmoe__arena {
     clmoe_plan_layout plan_layout;
     uint64_t max_rows;
@@ -66,7 +68,8 @@ typedef struct clmoe__arena {
 
 /* (arena.c) */
 void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena *arena);
-/* The most tokens, at most `tokens`, whose arena fits in `limit` bytes and whose launches fit in 65535 groups; 0: none. */
+/* The most tokens, at most `tokens`, whose arena fits in `limit` bytes and whose launches fit in 65535 groups; 0: none.
+ * */
 uint32_t clmoe__arena_tokens(const clmoe_layer *layer, uint32_t tokens, uint64_t limit);
 
 /* Checks io against the layer, and sets strides that are 0. (forward_checks.c) */
@@ -81,15 +84,17 @@ void clmoe__forward_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_io *
 void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,
                               uint32_t first_token, uint32_t tokens);
 
-/* (route.c) Select and dispatch in one launch, where routes_at_once says so. With one token and route_makes_row, x becomes
- * up's operand in `row`. */
+/* (route.c) Select and dispatch in one launch, where routes_at_once says so. With one token and route_makes_row, x
+ * becomes up's operand in `row`; with route_makes_logits besides, the logits are made of router_x where that is
+ * present. */
 clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error);
 int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens);
 void clmoe__route_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_select_io *select,
-                         const clmoe_dispatch_io *dispatch, const clmoe_buffer *x, const clmoe_buffer *row);
+                         const clmoe_dispatch_io *dispatch, const clmoe_buffer *router_x, const clmoe_buffer *x,
+                         const clmoe_buffer *row);
 
-/* (direct.c) Passes of few tokens without a dispatch, where experts run in the gpu macro-kernel: which they are, and the
- * router with select behind it, if router_items is not 0. */
+/* (direct.c) Passes of few tokens without a dispatch, where experts run in the gpu macro-kernel: which they are, and
+ * the router with select behind it, if router_items is not 0. */
 clmoe_status clmoe__direct_create(clmoe_layer *layer, clmoe_error *error);
 int clmoe__is_direct(const clmoe_layer *layer, uint32_t tokens);
 void clmoe__router_select_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *x, uint64_t x_stride,

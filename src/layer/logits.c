@@ -1,4 +1,4 @@
-/* The public logits stage: a grouped GEMM in f32 with one group, the router. */
+/* The public logits stage: a grouped GEMM with one group, the router, in f32 or in two bf16 parts. */
 #include <stdlib.h>
 
 #include "checks.h"
@@ -29,6 +29,13 @@ clmoe_status clmoe_logits_create(clmoe_context *context, const clmoe_logits_desc
     TRY(clmoe__take(&taken, sizeof taken, desc, "desc", error));
     REQUIRE(taken.hidden_size >= 1, error, "hidden_size", "hidden_size is 0");
     REQUIRE(taken.num_classes >= 1, error, "num_classes", "num_classes is 0");
+    REQUIRE(taken.reserved == 0, error, "reserved", "reserved is %u, expected 0", taken.reserved);
+    REQUIRE(taken.arithmetic <= CLMOE_ARITHMETIC_BF16, error, "arithmetic",
+            "arithmetic is %u, expected CLMOE_ARITHMETIC_AUTO, CLMOE_ARITHMETIC_F32 or CLMOE_ARITHMETIC_BF16",
+            taken.arithmetic);
+    const int in_parts = taken.arithmetic == CLMOE_ARITHMETIC_BF16;
+    REQUIRE(!in_parts || taken.x_format == CLMOE_BF16, error, "x_format",
+            "x_format is %u, expected CLMOE_BF16 with arithmetic BF16", taken.x_format);
     TRY(clmoe__matrix_tensor_check(context, &taken.router, 1, taken.num_classes, taken.hidden_size, 1, "router",
                                    error));
     clmoe_grouped_gemm_desc gemm;
@@ -38,10 +45,13 @@ clmoe_status clmoe_logits_create(clmoe_context *context, const clmoe_logits_desc
     gemm.weight = taken.router;
     gemm.bias = taken.bias;
     gemm.x_format = taken.x_format;
+    gemm.weight_format = in_parts ? CLMOE_BF16 : CLMOE_F32;
+    gemm.arithmetic = in_parts ? CLMOE_ARITHMETIC_BF16 : CLMOE_ARITHMETIC_F32;
     clmoe_logits *made = calloc(1, sizeof *made);
     if (made == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for clmoe_logits");
     made->num_classes = taken.num_classes;
-    const clmoe_status status = clmoe_grouped_gemm_create(context, &gemm, &made->gemm, error);
+    const clmoe_status status = (in_parts ? clmoe__grouped_gemm_create_in_parts
+                                          : clmoe_grouped_gemm_create)(context, &gemm, &made->gemm, error);
     if (status != CLMOE_OK) {
         free(made);
         return status;
@@ -66,6 +76,10 @@ clmoe_status clmoe_logits_enqueue(clmoe_logits *logits, clmoe_workspace *workspa
     gemm.x_stride = taken.x_stride;
     gemm.y = taken.logits;
     return clmoe_grouped_gemm_enqueue(logits->gemm, workspace, queue, &gemm, n_wait, wait, done, error);
+}
+
+const char *clmoe_logits_variant(const clmoe_logits *logits) {
+    return logits != NULL ? clmoe_grouped_gemm_variant(logits->gemm) : "";
 }
 
 void clmoe_logits_destroy(clmoe_logits *logits) {

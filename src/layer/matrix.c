@@ -71,17 +71,22 @@ uint32_t clmoe__matrix_parts(const clmoe__matrix *matrix, uint32_t gate_up, cons
                              const clmoe__matrix_names *names, clmoe__matrix_part parts[2]) {
     const uint32_t n = matrix->out_features, lanes = matrix->lanes;
     if (!matrix->gated) {
-        parts[0] = (clmoe__matrix_part){up, up_bias, n, 0, 1, 0, 2 * lanes, names->up, names->up_bias, 1};
+        parts[0] = (clmoe__matrix_part){up, up_bias, n, 0, 1, 0, 2 * lanes, names->up, names->up_bias, 1, 0};
         return 1;
     }
+    if (matrix->in_parts) {
+        parts[0] = (clmoe__matrix_part){up, up_bias, n, 0, 1, 0, lanes, names->up, names->up_bias, 0, 0};
+        parts[1] = (clmoe__matrix_part){up, up_bias, n, 0, 1, lanes, lanes, names->up, names->up_bias, 1, 1};
+        return 2;
+    }
     if (gate_up == CLMOE_GATE_UP_SEPARATE) {
-        parts[0] = (clmoe__matrix_part){gate, gate_bias, n, 0, 1, 0, lanes, names->gate, names->gate_bias, 1};
-        parts[1] = (clmoe__matrix_part){up, up_bias, n, 0, 1, lanes, lanes, names->up, names->up_bias, 1};
+        parts[0] = (clmoe__matrix_part){gate, gate_bias, n, 0, 1, 0, lanes, names->gate, names->gate_bias, 1, 0};
+        parts[1] = (clmoe__matrix_part){up, up_bias, n, 0, 1, lanes, lanes, names->up, names->up_bias, 1, 0};
     } else {
         const int interleaved = gate_up == CLMOE_GATE_UP_INTERLEAVED;
         const uint32_t step = interleaved ? 2 : 1, begin = interleaved ? 1 : n;
-        parts[0] = (clmoe__matrix_part){up, up_bias, 2 * n, 0, step, 0, lanes, names->up, names->up_bias, 0};
-        parts[1] = (clmoe__matrix_part){up, up_bias, 2 * n, begin, step, lanes, lanes, names->up, names->up_bias, 1};
+        parts[0] = (clmoe__matrix_part){up, up_bias, 2 * n, 0, step, 0, lanes, names->up, names->up_bias, 0, 0};
+        parts[1] = (clmoe__matrix_part){up, up_bias, 2 * n, begin, step, lanes, lanes, names->up, names->up_bias, 1, 0};
     }
     return 2;
 }
@@ -92,7 +97,8 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
                                      const clmoe__matrix_names *names, clmoe_error *error) {
     const int separate = gated && gate_up == CLMOE_GATE_UP_SEPARATE;
     const uint64_t rows = (uint64_t)out_features * (gated && !separate ? 2 : 1);
-    REQUIRE(gate_up <= CLMOE_GATE_UP_INTERLEAVED, error, "gate_up", "gate_up is %u, expected 0..2", gate_up);
+    REQUIRE(gate_up <= CLMOE_GATE_UP_INTERLEAVED, error, "gate_up", "gate_up of %s is %u, expected 0..2", names->up,
+            gate_up);
     REQUIRE(separate || !clmoe__tensor_present(gate), error, names->gate,
             "%s is given, but gate and up are in one tensor or there is no gate", names->gate);
     REQUIRE(separate || !clmoe__tensor_present(gate_bias), error, names->gate_bias,

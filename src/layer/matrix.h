@@ -9,6 +9,8 @@
 typedef struct clmoe__matrix {
     uint32_t groups, in_features, out_features; /* out_features: of y, so I for a gated matrix of 2I rows */
     int gated;                                  /* panels hold gate and up halves */
+    int in_parts;                               /* 1, gated: the halves are one matrix, its values rounded to `format`
+                                                 * and what rounding left of them; y is the sum */
     uint32_t format, arithmetic, lanes;
     uint32_t panels;           /* a group */
     uint64_t panel_bytes;      /* of one panel */
@@ -28,6 +30,7 @@ typedef struct clmoe__matrix_part {
     uint32_t lane_begin, lane_count;
     const char *name, *bias_name; /* for messages and the released callback */
     int last_reader;              /* 1: nobody reads the tensor after this part, so it may be released */
+    int is_rest;                  /* 1: of each value what rounding it to the matrix's format left */
 } clmoe__matrix_part;
 
 /* Sets the shape (fields down to lanes are given), and how many bytes the shards and, with has_bias, the bias take;
@@ -61,6 +64,9 @@ clmoe_status clmoe__projection_check(const clmoe_context *context, uint32_t grou
  * (weights_plan.c) */
 clmoe_status clmoe__kept_check(uint32_t format, const clmoe_tensor *gate, const clmoe_tensor *up, uint32_t in_features,
                                const char *name, clmoe_error *error);
+
+/* UNSUPPORTED, naming the matrix, unless this tensor can be kept in parts. (weights_plan.c) */
+clmoe_status clmoe__parts_check(const clmoe_tensor *tensor, const char *name, clmoe_error *error);
 
 /* UNSUPPORTED, naming the matrix, unless CLMOE_F8_B128 takes the scales of these tensors (gate may be absent), which
  * are CLMOE_F8_E4M3. Of the shape, the fields down to gated are read. (e4m3.c) */

@@ -1,5 +1,5 @@
-/* Packing with any strides on any device. Host sources pass through one staging buffer in slabs: whole panels of an expert's
- * outputs, or runs of k where the source has k as its rows; device sources are read in place. */
+/* Packing with any strides on any device. Host sources pass through one staging buffer in slabs: whole panels of an
+ * expert's outputs, or runs of k where the source has k as its rows; device sources are read in place. */
 #include "pack.h"
 
 #define STAGING_USUAL (16u << 20)
@@ -72,7 +72,8 @@ static void pack_host_piece(any_job *job, uint32_t group, const clmoe__pack_sour
     launch_piece(job, group, &staging, source, out_begin, out_end, k_begin, k_end);
 }
 
-/* How many lines (outs or k) of `stride` elements fit in the staging buffer, in whole `step`s; grows it to hold one step. */
+/* How many lines (outs or k) of `stride` elements fit in the staging buffer, in whole `step`s; grows it to hold one
+ * step. */
 static clmoe_status slab_lines(any_job *job, uint64_t stride, uint32_t step, uint32_t bits, uint32_t *lines,
                                clmoe_error *error) {
     clmoe__packer *packer = job->packer;
@@ -158,10 +159,11 @@ clmoe_status clmoe__pack_any(clmoe__packer *packer, const clmoe__matrix *matrix,
         tensor.layout = CLMOE_OUT_IN;
     }
     clmoe__options options = {{0}, 0};
-    clmoe__options_add(&options, " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u",
-                       tensor.format, tensor.scales != NULL ? tensor.scales->format : 0,
-                       is_bias ? CLMOE_F32 : matrix->format, is_bias ? CLMOE_ARITHMETIC_F32 : matrix->arithmetic,
-                       matrix->lanes);
+    clmoe__options_add(
+        &options, " -DSOURCE_FORMAT=%u -DSCALE_FORMAT=%u -DWEIGHT_FORMAT=%u -DARITHMETIC=%u -DPANEL_LANES=%u",
+        tensor.format, tensor.scales != NULL ? tensor.scales->format : 0, is_bias ? CLMOE_F32 : matrix->format,
+        is_bias ? CLMOE_ARITHMETIC_F32 : matrix->arithmetic, matrix->lanes);
+    if (part->is_rest) clmoe__options_add(&options, " -DREST=1");
     TRY(clmoe__kernel_create(packer->context, "pack_weights.cl", "pack_weights", &options, "pack", &job.kernel, error));
     const clmoe_status status = pack_experts(&job, &tensor, matrix->groups, error);
     clmoe__kernel_destroy(packer->context, &job.kernel);

@@ -58,9 +58,10 @@ static int scales_agree(const clmoe_scales *a, const clmoe_scales *b, uint32_t l
 
 int clmoe__pack_rows_fits(const clmoe_context *context, const clmoe__matrix *matrix, const clmoe__matrix_part *parts,
                           uint32_t count) {
-    if (!context->device.is_cpu || matrix->lanes != clmoe__panel_lanes(context)) return 0;
+    if (!context->device.is_cpu || matrix->lanes != clmoe__panel_lanes(context) || matrix->in_parts) return 0;
     const clmoe_tensor *first = parts[0].tensor, *last = parts[count - 1].tensor;
-    if (clmoe__format_is_block(matrix->format) && !clmoe__format_is_e4m3(matrix->format)) return 0; /* as the next: pack_blocks.c */
+    if (clmoe__format_is_block(matrix->format) && !clmoe__format_is_e4m3(matrix->format))
+        return 0; /* as the next: pack_blocks.c */
     if (clmoe__format_is_block(first->format) || clmoe__format_is_block(last->format)) return 0;
     return first->layout == CLMOE_OUT_IN && last->layout == CLMOE_OUT_IN && first->format == last->format &&
            first->row_stride == last->row_stride && clmoe__is_on_host(first) == clmoe__is_on_host(last) &&

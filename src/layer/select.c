@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Work-items a group on devices that are not CPUs: a wave or two, so a small group spreads few tokens over more cores. */
+/* Work-items a group on devices that are not CPUs: a wave or two, so a small group spreads few tokens over more cores.
+ * */
 #define LOCAL_SIZE 64u
 #define TEAM_MAX   16u
+#define TAKE_BYTES 64u /* of local memory, a work-item of cl/expert_choice_group.clh */
 #define GROUPS_MAX 65535u
 
 struct clmoe_select {
@@ -16,9 +18,10 @@ struct clmoe_select {
     clmoe__vector own_bias, own_scale; /* of the public create only */
     cl_mem select_bias, expert_scale;  /* f32 [C], own or lent; NULL = absent */
     clmoe__kernel choose;              /* a work-item or a team of them a token; for expert choice it only scores */
-    clmoe__kernel take;                /* expert choice: `lanes` experts a work-item; else empty */
+    clmoe__kernel take;                /* expert choice: `lanes` experts a work-item, or some a group; else empty */
     uint32_t classes, slots;
     uint32_t local, lanes, team; /* team: work-items a token, 1 unless CPU lanes are 1 */
+    uint32_t take_items, take_columns; /* of a group that takes tokens; take_items 1: of `local`, each for itself */
 };
 
 void clmoe_select_desc_default(clmoe_select_desc *desc, size_t struct_size) {
@@ -100,6 +103,7 @@ static clmoe_status create_kernels(clmoe_select *select, clmoe_error *error) {
         return clmoe__kernel_create(select->context, "select.cl", "select_experts", &options, "select", &select->choose,
                                     error);
     }
+    clmoe__options_add(&options, " -DTAKE_ITEMS=%u -DTAKE_COLUMNS=%u", select->take_items, select->take_columns);
     TRY(clmoe__kernel_create(select->context, "expert_choice.cl", "score_tokens", &options, "select", &select->choose,
                              error));
     return clmoe__kernel_create(select->context, "expert_choice.cl", "take_tokens", &options, "select", &select->take,
@@ -153,6 +157,14 @@ static void pick_group(clmoe_select *select) {
         select->team = team; /* dispatch: of cl/route.cl */
 }
 
+/* As many work-items as have room for their counters; several experts a group, so that neighbours are read together. */
+static void pick_take(clmoe_select *select) {
+    select->take_items = select->local;
+    while (select->take_items > 1 && select->take_items * TAKE_BYTES >= select->context->device.local_bytes)
+        select->take_items /= 2;
+    select->take_columns = select->take_items >= 16 ? 4 : 1;
+}
+
 clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *routing, cl_mem select_bias,
                                   cl_mem expert_scale, clmoe_select **select, clmoe_error *error) {
     *select = NULL;
@@ -170,6 +182,7 @@ clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *r
     made->expert_scale = expert_scale;
     made->lanes = device->is_cpu ? device->vector_width : 1;
     pick_group(made);
+    pick_take(made);
     clmoe_status status = create_kernels(made, error);
     if (status == CLMOE_OK) status = clmoe__warm(context, launch_warm, made, error);
     if (status != CLMOE_OK) {
@@ -252,7 +265,13 @@ void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_sel
     clmoe__run_mem(run, select->expert_scale);
     clmoe__run_buffer(run, &io->index, sizeof(cl_int));
     clmoe__run_buffer(run, &io->weight, sizeof(cl_float));
-    launch_over(run, select, io->tokens == 0 ? 0 : clmoe__div_up(select->slots, select->lanes));
+    if (select->take_items == 1) {
+        launch_over(run, select, io->tokens == 0 ? 0 : clmoe__div_up(select->slots, select->lanes));
+        return;
+    }
+    const size_t local = select->take_items;
+    const size_t global = io->tokens == 0 ? 0 : local * (size_t)clmoe__div_up(select->slots, select->take_columns);
+    clmoe__run_launch(run, 1, &global, &local);
 }
 
 static clmoe_status check_io(const clmoe_select *select, const clmoe_select_io *io, clmoe_error *error) {

@@ -1,9 +1,9 @@
-/* The numeric self-test of a GEMM variant: drivers miscompile ordinary kernels, and inline assembly may build and be wrong.
- * Edges are included: columns and k that fill no panel, two tiles of unequal height.
+/* The numeric self-test of a GEMM variant: drivers miscompile ordinary kernels, and inline assembly may build and be
+ * wrong. Edges are included: columns and k that fill no panel, two tiles of unequal height.
  *
- * Wide formats: weights and rows are small multiples of 1/8, so every product and sum is exact in f32 and the result must match
- * to the last bit, in any order of summation. Block formats: random blocks, decoded by the packing kernels into an f32 matrix
- * whose variant was tested before, against which double precision says what is right to rounding. */
+ * Wide formats: weights and rows are small multiples of 1/8, so every product and sum is exact in f32 and the result
+ * must match to the last bit, in any order of summation. Block formats: random blocks, decoded by the packing kernels
+ * into an f32 matrix whose variant was tested before, against which double precision says what is right to rounding. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #define TEST_N          45
 #define TEST_K          71  /* of wide formats */
 #define MATRIX_K        199 /* of those, more than all stages of gemm_matrix.cl hold */
+#define SPLIT_K         768 /* where k is split: whole supers, more than the parts of a step */
 #define BLOCKS_K        192 /* of block formats, or two blocks: no multiple of a super of 128 */
 #define TEST_ROWS_EXTRA 3   /* beyond one full tile */
 #define TOLERANCE       1e-5
@@ -30,7 +31,8 @@ typedef struct product {
 
 /* Scales of 128 x 128 blocks for a source of e4m3 codes. */
 static const float e4m3_scales[(E4M3_K + 127) / 128] = {0.375f, 1.0f / 3.0f};
-static const clmoe_scales e4m3_source = {.format = CLMOE_F32, .block_rows = 128, .block_columns = 128, .host = e4m3_scales};
+static const clmoe_scales e4m3_source = {
+    .format = CLMOE_F32, .block_rows = 128, .block_columns = 128, .host = e4m3_scales};
 
 typedef struct fixture {
     clmoe__packer packer;
@@ -90,7 +92,8 @@ static void write_x(clmoe__run *run, const product *p, const clmoe_buffer *to, c
 static clmoe_status execute(clmoe_context *context, const product *p, fixture *f, float *y, clmoe_error *error) {
     const uint64_t x_used = sizeof(float) * p->rows * bf16_stride(p), y_used = sizeof(float) * p->rows * TEST_N;
     const uint64_t x_bytes = clmoe__round_up(x_used, 256), y_bytes = clmoe__round_up(y_used, 256);
-    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, p->rows), &f->memory, error));
+    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, p->rows), &f->memory,
+                          error));
     clmoe__gemm_io io = {0};
     io.tokens = io.max_rows = p->rows;
     io.x = clmoe_cl_mem(f->memory.mem, 0);
@@ -215,6 +218,7 @@ clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_cho
     p.rows = choice->tile_rows + TEST_ROWS_EXTRA;
     p.k = is_block ? (uint32_t)clmoe__max(BLOCKS_K, 2 * clmoe__format_values(format)) : is_matrix ? MATRIX_K : TEST_K;
     if (clmoe__format_is_e4m3(format)) p.k = E4M3_K;
+    if (choice->variant->macro == CLMOE__MACRO_GPU && choice->shape.few.split > 1) p.k = SPLIT_K;
     *passed = 0;
     float *weights = malloc(sizeof(float) * TEST_N * p.k), *x = malloc(sizeof(float) * p.rows * p.k);
     float *y = calloc(p.rows, sizeof(float) * TEST_N);

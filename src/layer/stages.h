@@ -33,27 +33,35 @@ clmoe_status clmoe__select_create(clmoe_context *context, const clmoe_routing *r
 clmoe_status clmoe__combine_create(clmoe_context *context, const clmoe_combine_desc *desc, cl_mem shared_gate,
                                    cl_mem output_bias, clmoe_combine **combine, clmoe_error *error);
 
-/* Work-items of a group: 1 on a CPU, where a loop is fastest; elsewhere the largest power of two that the device takes, up to
- * `most`. */
+/* Work-items of a group: 1 on a CPU, where a loop is fastest; elsewhere the largest power of two that the device takes,
+ * up to `most`. */
 uint32_t clmoe__group_items(const clmoe__device *device, uint32_t most);
 
-/* Enqueue the stage's launches on an open run; io as in the public functions, unchecked. With run->warm, tokens is 0 and
- * every kernel of the stage is launched once. */
+/* Enqueue the stage's launches on an open run; io as in the public functions, unchecked. With run->warm, tokens is 0
+ * and every kernel of the stage is launched once. */
 void clmoe__select_launch(clmoe__run *run, clmoe_select *select, const clmoe_select_io *io);
 void clmoe__dispatch_launch(clmoe__run *run, clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
 void clmoe__combine_launch(clmoe__run *run, clmoe_combine *combine, const clmoe_combine_io *io);
 
-/* For a kernel that does the work of both (route.c): build options of select.clh and dispatch.clh; select's vectors as two
- * arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of one group. */
+/* For a kernel that adds up one token's rows itself (gemm.c): build options and COMBINE_ARGUMENTS of combine.clh. */
+void clmoe__combine_options(const clmoe_combine *combine, clmoe__options *options);
+void clmoe__combine_arguments(clmoe__run *run, const clmoe_combine *combine, const clmoe_combine_io *io);
+
+/* For a kernel that does the work of both (route.c): build options of select.clh and dispatch.clh; select's vectors as
+ * two arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of one group. */
 void clmoe__select_options(const clmoe_select *select, clmoe__options *options);
 void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options);
 /* Bytes of local memory that dispatch.clh takes on devices that are not CPUs. */
 uint64_t clmoe__dispatch_local_bytes(uint32_t classes);
-/* For a kernel whose work-groups choose for a token each: how many work-items a group has, 1 on CPUs, else at most `most`
- * if that is more than select's own; 0 if that and `others` bytes do not fit in local memory. */
+/* For a kernel whose work-groups choose for a token each: how many work-items a group has, 1 on CPUs, else at most
+ * `most` if that is more than select's own; 0 if that and `others` bytes do not fit in local memory. */
 uint32_t clmoe__select_items(const clmoe_select *select, uint32_t most, uint64_t others);
 void clmoe__select_tables(clmoe__run *run, const clmoe_select *select);
 void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
+
+/* A grouped GEMM without gate and activation whose weight, kept in bf16, is in parts (matrix.h). (grouped_gemm.c) */
+clmoe_status clmoe__grouped_gemm_create_in_parts(clmoe_context *context, const clmoe_grouped_gemm_desc *desc,
+                                                 clmoe_grouped_gemm **gemm, clmoe_error *error);
 
 /* Calls `launch` on an open run with run->warm set, on a queue of its own, and waits: the last step of every create. */
 clmoe_status clmoe__warm(clmoe_context *context, void (*launch)(clmoe__run *run, void *stage), void *stage,

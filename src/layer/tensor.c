@@ -65,7 +65,9 @@ static clmoe_status check_memory(const clmoe_context *context, const clmoe_piece
         REQUIRE(s->host_list[e] != NULL, error, name, "%s.host_list[%u] is NULL", name, e);
     for (uint32_t e = 0; s->buffer_list != NULL && e < experts; e++)
         TRY(clmoe__buffer_check(context, &s->buffer_list[e], bytes, size, 1, name, error));
-    REQUIRE(s->host == NULL || all <= SIZE_MAX / 2, error, name, "%s has more bytes than memory can hold", name);
+    REQUIRE(s->host == NULL || all <= SIZE_MAX / 2, error, name,
+            "%s takes %s%llu bytes with its shape and strides, expected at most %llu", name,
+            all == UINT64_MAX ? "more than " : "", (unsigned long long)all, (unsigned long long)SIZE_MAX / 2);
     if (s->buffer.kind == CLMOE_BUFFER_NONE) return CLMOE_OK;
     return clmoe__buffer_check(context, &s->buffer, all, size, 1, name, error);
 }

@@ -1,4 +1,5 @@
-/* Weights of a layer: checks the description, packs every tensor on the device, holds them until the last layer lets go. */
+/* Weights of a layer: checks the description, packs every tensor on the device, holds them until the last layer lets
+ * go. */
 #include "weights.h"
 
 #include <clmoe/clmoe_stages.h>
@@ -83,6 +84,9 @@ static clmoe_status check_router(const clmoe_context *context, const clmoe_weigh
             "num_classes is %u, expected %d..%u", classes, any, MAX_EXPERTS);
     REQUIRE(clmoe__tensor_present(&desc->router) || !clmoe__tensor_present(&desc->router_bias), error, "router_bias",
             "router_bias is given without router");
+    REQUIRE(desc->router_arithmetic <= CLMOE_ARITHMETIC_BF16, error, "router_arithmetic",
+            "router_arithmetic is %u, expected CLMOE_ARITHMETIC_AUTO, CLMOE_ARITHMETIC_F32 or CLMOE_ARITHMETIC_BF16",
+            desc->router_arithmetic);
     TRY(clmoe__matrix_tensor_check(context, &desc->router, 1, classes, desc->hidden_size, 0, "router", error));
     TRY(clmoe__tensor_check(context, &desc->router_bias, 1, 1, classes, 0, "router_bias", error));
     TRY(clmoe__tensor_check(context, &desc->select_bias, 1, 1, classes, 0, "select_bias", error));
@@ -95,7 +99,8 @@ static clmoe_status check(const clmoe_context *context, const clmoe_weights_desc
     REQUIRE(desc->format == CLMOE_FORMAT_NONE || clmoe__format_is_wide(desc->format) ||
                 clmoe__format_is_kept_block(desc->format),
             error, "format",
-            "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to CLMOE_F8_B128",
+            "format is %u, expected CLMOE_F32, CLMOE_F16, CLMOE_BF16, CLMOE_Q8_0 to CLMOE_NVFP4 or CLMOE_U4_G32 to "
+            "CLMOE_F8_B128",
             desc->format);
     REQUIRE(desc->arithmetic <= CLMOE_ARITHMETIC_INT8, error, "arithmetic", "arithmetic is %u, expected 0..3",
             desc->arithmetic);

@@ -25,7 +25,7 @@ struct clmoe_weights {
     clmoe__matrix latent_in, latent_out; /* one group each */
     clmoe__gemm_choice latent_in_choice, latent_out_choice;
     int has_router;
-    clmoe__matrix router; /* f32, one group of num_classes columns */
+    clmoe__matrix router; /* one group of num_classes columns: f32, or bf16 in parts */
     clmoe__gemm_choice router_choice;
     clmoe__vector select_bias, expert_scale, shared_gate, output_bias;
 };

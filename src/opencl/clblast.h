@@ -2,6 +2,8 @@
  * of the build: the one routine needed is looked up at run time, when a variant first asks for it, so that clmoe links
  * and runs anywhere. With clmoe_context_desc.get_symbol, that function is asked for it in place of the system.
  *
+ * Only SGEMM: its HGEMM adds up in 16 bits.
+ *
  * CLBlast keeps kernels it compiled, and with them the cl_context, in a cache of the process; a context that used it
  * clears that cache when it is destroyed. */
 #ifndef CLMOE_OPENCL_CLBLAST_H

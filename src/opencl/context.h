@@ -28,7 +28,8 @@ struct clmoe_context {
     struct clmoe_workspace *workspaces; /* the context's own, one a queue */
     void *verdicts;                     /* src/select's: which variants passed their self-test here */
     void (*free_verdicts)(void *verdicts);
-    /* Set with verdicts, may be NULL: writes its lines of clmoe_context_describe as snprintf does, and returns the length. */
+    /* Set with verdicts, may be NULL: writes its lines of clmoe_context_describe as snprintf does, and returns the
+     * length. */
     size_t (*describe_verdicts)(const clmoe_context *context, char *text, size_t capacity);
     struct clmoe__clblast *clblast; /* a library that may not be there (clblast.h) */
     struct clmoe__tuning *tuning; /* src/layer's: rows of numbers in place of shipped ones */

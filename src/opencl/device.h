@@ -32,6 +32,7 @@ typedef struct clmoe__device {
     int local_is_dedicated; /* CL_LOCAL */
     int fp16, host_unified;
     uint32_t matrix_units;
+    uint32_t least_sub_group; /* of those a kernel may ask for (cl_intel_required_subgroup_size); 0: of none */
     int integer_dot;         /* cl_khr_integer_dot_product */
     int integer_dot_fast;    /* of four unsigned with four signed bytes, in hardware */
     int dp4a;                /* NVIDIA's */

@@ -150,22 +150,31 @@ static const char *kind_of(const candidate *c) {
     return (c->type & CL_DEVICE_TYPE_CPU) != 0 ? "cpu" : "other";
 }
 
-static clmoe_status fail_with_list(const device_list *list, const char *text, clmoe_error *error) {
+static clmoe_status fail_with_list(const device_list *list, const char *text, int from_environment,
+                                   clmoe_error *error) {
+    const char *argument = from_environment ? "CLMOE_DEVICE" : "device";
     char all[360] = "";
     size_t used = 0;
+    if (list->count == 0)
+        return clmoe__fail(error, CLMOE_NO_DEVICE, argument,
+                           "there is no OpenCL device: the loader found no driver that has one (POCL makes one of the "
+                           "CPU)%s",
+                           list->broken);
     for (size_t i = 0; i < list->count && used < sizeof all; i++) {
         const candidate *c = &list->items[i];
         const int n = snprintf(all + used, sizeof all - used, "%s%u:%u %s (%s, %s)", i == 0 ? "" : ", ", c->platform,
                                c->number, c->name, kind_of(c), c->platform_name);
         used += n > 0 ? (size_t)n : 0;
     }
-    return clmoe__fail(error, CLMOE_NO_DEVICE, "device", "no OpenCL device matches \"%.64s\"; there is %s%s",
-                       text != NULL ? text : "gpu, accelerator or cpu", list->count == 0 ? "none" : all, list->broken);
+    return clmoe__fail(error, CLMOE_NO_DEVICE, argument, "no OpenCL device matches %s\"%.64s\"; there is %s%s",
+                       from_environment ? "CLMOE_DEVICE=" : "", text != NULL ? text : "gpu, accelerator or cpu", all,
+                       list->broken);
 }
 
 clmoe_status clmoe__device_find(const clmoe__cl *cl, const char *text, cl_device_id *device, clmoe_error *error) {
     device_list list = {NULL, 0, ""};
-    if (text == NULL || text[0] == '\0') text = clmoe__os_env("CLMOE_DEVICE");
+    const int given = text != NULL && text[0] != '\0';
+    if (!given) text = clmoe__os_env("CLMOE_DEVICE");
     clmoe__global_lock(); /* one thread starts the drivers, the others wait for it */
     clmoe_status status = list_devices(cl, &list, error);
     clmoe__global_unlock();
@@ -174,7 +183,7 @@ clmoe_status clmoe__device_find(const clmoe__cl *cl, const char *text, cl_device
         if (c != NULL) {
             *device = c->id;
         } else {
-            status = fail_with_list(&list, text, error);
+            status = fail_with_list(&list, text, !given && text != NULL, error);
         }
     }
     free(list.items);

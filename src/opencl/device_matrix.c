@@ -37,22 +37,30 @@ static void amd(clmoe__device *d) {
             d->matrix_units |= 1u << rows[i].unit;
 }
 
-/* dpas works in sub-groups of the device's smallest size. */
-static cl_int intel(const clmoe__cl *cl, clmoe__device *d) {
+static cl_int sub_groups(const clmoe__cl *cl, clmoe__device *d) {
     int has = 0;
-    size_t sizes[16] = {0}, smallest = 0, bytes = 0;
-    cl_int code = clmoe__device_extension(cl, d->id, "cl_intel_subgroup_matrix_multiply_accumulate", &has);
+    size_t sizes[16] = {0}, bytes = 0;
+    cl_int code = clmoe__device_extension(cl, d->id, "cl_intel_required_subgroup_size", &has);
     if (code != CL_SUCCESS || !has) return code;
     code = cl->clGetDeviceInfo(d->id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes);
     for (size_t i = 0; i < bytes / sizeof *sizes && code == CL_SUCCESS; i++)
-        if (smallest == 0 || sizes[i] < smallest) smallest = sizes[i];
-    if (smallest == 16) d->matrix_units |= 1u << CLMOE__MATRIX_DPAS16;
-    if (smallest == 8) d->matrix_units |= 1u << CLMOE__MATRIX_DPAS8;
+        if (d->least_sub_group == 0 || sizes[i] < d->least_sub_group) d->least_sub_group = (uint32_t)sizes[i];
+    return code;
+}
+
+/* dpas works in sub-groups of the device's smallest size. */
+static cl_int intel(const clmoe__cl *cl, clmoe__device *d) {
+    int has = 0;
+    cl_int code = clmoe__device_extension(cl, d->id, "cl_intel_subgroup_matrix_multiply_accumulate", &has);
+    if (code == CL_SUCCESS) code = sub_groups(cl, d);
+    if (!has) return code;
+    if (d->least_sub_group == 16) d->matrix_units |= 1u << CLMOE__MATRIX_DPAS16;
+    if (d->least_sub_group == 8) d->matrix_units |= 1u << CLMOE__MATRIX_DPAS8;
     return code;
 }
 
 cl_int clmoe__device_matrix_units(const clmoe__cl *cl, clmoe__device *device) {
-    device->matrix_units = 0;
+    device->matrix_units = device->least_sub_group = 0;
     if (!device->is_gpu) return CL_SUCCESS;
     amd(device);
     cl_int code = nvidia(cl, device);

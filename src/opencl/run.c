@@ -206,8 +206,8 @@ static clmoe_status check_launch(const clmoe__run *run, cl_uint dimensions, cons
                 global[i], i, local[i], GROUPS_MAX);
         items = clmoe__mul(items, local[i]);
     }
-    REQUIRE(items <= run->workspace->group_size && local[0] <= run->context->device.max_work_item_size0, run->error, NULL,
-            "launch of %s: %llu work-items in a group, expected at most %zu", name, (unsigned long long)items,
+    REQUIRE(items <= run->workspace->group_size && local[0] <= run->context->device.max_work_item_size0, run->error,
+            NULL, "launch of %s: %llu work-items in a group, expected at most %zu", name, (unsigned long long)items,
             run->workspace->group_size);
     return CLMOE_OK;
 }
@@ -257,8 +257,8 @@ static void enqueue_kernel(clmoe__run *run, cl_uint dimensions, const size_t *gl
     clmoe__launch *launch = add_launch(run, run->kernel->stage, run->kernel->name, dimensions, global, local);
     next_waits(run, &count, &list);
     if (run->status != CLMOE_OK) return;
-    const cl_int code = cl->clEnqueueNDRangeKernel(w->queue, run->cl_kernel, dimensions, NULL, global, local, count, list,
-                                                   wants_event ? &event : NULL);
+    const cl_int code = cl->clEnqueueNDRangeKernel(w->queue, run->cl_kernel, dimensions, NULL, global, local, count,
+                                                   list, wants_event ? &event : NULL);
     if (code != CL_SUCCESS) {
         char call[160];
         (void)snprintf(call, sizeof call, "clEnqueueNDRangeKernel(%s)", run->kernel->name);

@@ -67,8 +67,8 @@ clmoe_status clmoe__run_end(clmoe__run *run, cl_event *done);
 clmoe_status clmoe__queue_create(clmoe_context *context, cl_command_queue *queue, clmoe_error *error);
 void clmoe__queue_destroy(clmoe_context *context, cl_command_queue queue);
 
-/* Checks a clmoe_buffer argument: kind, handle, context, alignment of the offset, and that `bytes` from the offset on lie inside it.
- * `required` 0 allows absence. */
+/* Checks a clmoe_buffer argument: kind, handle, context, alignment of the offset, and that `bytes` from the offset on
+ * lie inside it. `required` 0 allows absence. */
 clmoe_status clmoe__buffer_check(const clmoe_context *context, const clmoe_buffer *buffer, uint64_t bytes,
                                  size_t element_size, int required, const char *name, clmoe_error *error);
 

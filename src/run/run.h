@@ -110,8 +110,6 @@ int run_report_print(const run_report *report);
 
 /* Prints the object on stdout and drops it. NULL counts as out of memory. */
 int run_json_print(json_t *root);
-/* A JSON string of any bytes: what is not UTF-8 becomes '?'. */
-json_t *run_json_text(const char *text);
 /* "37", or "512+256" where the router also has identities. */
 void run_experts_text(const clmoe_model_layer *layer, char text[32]);
 /* Adds what the files say of a layer. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_any_text.h"
 #include "run.h"
 
 static double mib(uint64_t bytes) { return (double)bytes / 1048576; }
@@ -80,8 +81,8 @@ static int print_table(const clmoe_model_info *info, const clmoe_model_layer *la
 static int print_json(const char *path, const clmoe_model_info *info, const clmoe_model_layer *layers) {
     json_t *root = json_object(), *list = json_array();
     if (root == NULL) return json_decref(list), run_json_print(NULL);
-    json_object_set_new(root, "model", run_json_text(path));
-    json_object_set_new(root, "model_type", run_json_text(info->model_type));
+    json_object_set_new(root, "model", json_any_text(path));
+    json_object_set_new(root, "model_type", json_any_text(info->model_type));
     json_object_set_new(root, "num_layers", json_integer(info->num_layers));
     json_object_set_new(root, "files", json_integer(info->num_files));
     json_object_set_new(root, "model_bytes", json_integer((json_int_t)info->file_bytes));

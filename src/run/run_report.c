@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_any_text.h"
 #include "run.h"
 
 /* In the order of enum run_part. */
@@ -10,16 +11,6 @@ static const char *const part_names[PARTS] = {"open", "device", "weights", "laye
 
 static int flush(void) {
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : complain("cannot write to standard output");
-}
-
-json_t *run_json_text(const char *text) {
-    json_t *value = json_string(text);
-    char *copy = value == NULL ? calloc(1, strlen(text) + 1) : NULL;
-    if (copy == NULL) return value;
-    for (size_t i = 0; text[i] != '\0'; i++) copy[i] = (char)((unsigned char)text[i] < 0x80 ? text[i] : '?');
-    value = json_string(copy);
-    free(copy);
-    return value;
 }
 
 int run_json_print(json_t *root) {
@@ -36,7 +27,7 @@ static void add_number(json_t *object, const char *name, uint64_t value) {
 }
 
 static void add_text(json_t *object, const char *name, const char *value) {
-    json_object_set_new(object, name, run_json_text(value));
+    json_object_set_new(object, name, json_any_text(value));
 }
 
 void run_json_layer(json_t *object, const clmoe_model_layer *layer) {

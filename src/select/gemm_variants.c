@@ -45,7 +45,8 @@ static const clmoe__gemm_variant variants[] = {
     {"emulated/dpas16", CLMOE__MACRO_MATRIX, BF16, 0, 0, 10, 16, 64, 0, CLMOE__ANY_DEVICE},
     {"emulated/dpas8", CLMOE__MACRO_MATRIX, BF16, 0, 0, 11, 16, 32, 0, CLMOE__ANY_DEVICE},
     {"emulated/wgmma", CLMOE__MACRO_MATRIX, BF16, 0, 0, 13, 16, 256, 0, CLMOE__ANY_DEVICE},
-    /* another library's GEMM: its sums depend on the batch, so it is chosen where that is allowed (clmoe__gemm_choose_for) */
+    /* another library's GEMM: its sums depend on the batch, so it is chosen where that is allowed
+     * (clmoe__gemm_choose_for) */
     {"clblast/gemm", CLMOE__MACRO_CLBLAST, F32, 0, 0, 0, 0, 1, 0, CLMOE__ANY_DEVICE},
 };
 
@@ -97,7 +98,8 @@ int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_varian
 static const char *missing(const clmoe__device *device, const clmoe__gemm_variant *variant) {
     const clmoe__cpu_need need = variant->need;
     if (need == CLMOE__MATRIX_UNIT)
-        return device->matrix_units >> clmoe__matrix_shape_at(variant->micro)->matrix & 1u ? NULL : "for another matrix unit";
+        return device->matrix_units >> clmoe__matrix_shape_at(variant->micro)->matrix & 1u ? NULL
+                                                                                           : "for another matrix unit";
     if (need == CLMOE__DP4A) return device->dp4a ? NULL : "the device has no dp4a";
     if (need == CLMOE__DEVICE_DOT)
         return device->integer_dot_fast ? NULL : "the device has no integer dot products of 8 bits in hardware";
@@ -112,8 +114,9 @@ static const char *missing(const clmoe__device *device, const clmoe__gemm_varian
 }
 
 /* The shipped row of this macro-kernel. NULL, or why the device has no room for it. */
-static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__device *device, uint32_t lanes, int is_block,
-                              uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason, size_t capacity) {
+static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__device *device, uint32_t lanes,
+                              int is_block, uint32_t arithmetic, clmoe__gemm_choice *choice, char *reason,
+                              size_t capacity) {
     if (variant->macro == CLMOE__MACRO_CPU) {
         const clmoe__cpu_shape *shape = clmoe__cpu_shape_for(device, lanes, arithmetic, is_block);
         choice->cpu = shape->tile;
@@ -122,6 +125,7 @@ static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__d
         const clmoe__gpu_shape *shape = clmoe__gpu_shape_for(device, lanes, arithmetic, reason, capacity);
         if (shape == NULL) return reason;
         choice->shape = *shape;
+        clmoe__gpu_split_few(&choice->shape, device, lanes, arithmetic);
         choice->tile_rows = shape->tile.rows;
     } else if (variant->macro == CLMOE__MACRO_CLBLAST) {
         choice->tile_rows = CLBLAST_TILE_ROWS;
@@ -133,6 +137,16 @@ static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__d
         choice->tile_rows = shape->tile_rows;
     }
     return NULL;
+}
+
+int clmoe__gemm_next_shape(const clmoe_context *context, uint32_t arithmetic, clmoe__gemm_choice *choice) {
+    if (choice->variant->macro != CLMOE__MACRO_GPU) return 0;
+    const clmoe__gpu_shape *shape =
+        clmoe__gpu_shape_behind(&choice->shape, &context->device, choice->lanes, arithmetic);
+    if (shape == NULL) return 0;
+    choice->shape = *shape;
+    choice->tile_rows = shape->tile.rows;
+    return 1;
 }
 
 const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_variant *variant, int is_block,

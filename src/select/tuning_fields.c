@@ -34,6 +34,7 @@ static const clmoe__tuning_field gpu_fields[] = {
     {"few_item_rows", OF(shape.few.item_rows), 1, 64, 0, {1, 2, 4, NONE}},
     {"few_row_vector", OF(shape.few.row_vector), 1, 4, 0, {1, 2, 4, NONE}},
     {"few_buffers", OF(shape.few.buffers), 1, 2, 0, {1, 2, NONE}},
+    {"few_split", OF(shape.few.split), 1, 8, 0, {1, 2, 4, NONE}},
     {"mean_rows", OF(shape.mean_rows), 1, 65535, 0, {16, 32, 64, 128, 256, NONE}},
 };
 

@@ -74,8 +74,8 @@ static void make_key(const clmoe_context *context, const clmoe__gemm_choice *cho
     clmoe__key_end(&hash, key);
 }
 
-/* Kernels from a folder are being worked on, and another library's may be others tomorrow: their verdicts are of this context
- * only. */
+/* Kernels from a folder are being worked on, and another library's may be others tomorrow: their verdicts are of this
+ * context only. */
 static int is_cached(const clmoe_context *context, const clmoe__gemm_choice *choice) {
     return context->kernel_dir == NULL && !clmoe__gemm_varies(choice->variant) && clmoe__cache_reads(context);
 }

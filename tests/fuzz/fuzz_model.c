@@ -7,31 +7,13 @@
  *   else a .safetensors file as it is
  *
  * What is accepted must hold what model.h and safetensors.h promise. Calls src/model. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_promise.h"
 #include "model/safetensors.h"
 
 #define DATA_SIZE_BYTES 5u /* up to 1 TiB */
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes);
-
-#define PROMISED(condition)                                                                       \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            (void)fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                              \
-        }                                                                                         \
-    } while (0)
-
-/* A failure says so in words; hands the status back. */
-static clmoe_status checked(clmoe_status status, const clmoe_error *error) {
-    PROMISED(status == CLMOE_OK || error->status == status);
-    PROMISED(status == CLMOE_OK || (error->message[0] != '\0' && memchr(error->message, '\0', sizeof error->message)));
-    PROMISED(status == CLMOE_OK || status == CLMOE_INVALID_FILE || status == CLMOE_UNSUPPORTED);
-    return status;
-}
 
 static void check_tensors(const clmoe__safetensors *contents, uintptr_t end) {
     for (uint64_t i = 0; i < contents->count; ++i) {

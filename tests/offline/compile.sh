@@ -34,7 +34,8 @@ class=$(printf '%s\n' "$options" | tr ' ' '\n' | awk -F= '
     /^-D(ARITHMETIC|SOURCE_FORMAT|WEIGHT_FORMAT|X_FORMAT)=/ { add(substr($0, 3)) }
     /^-DWEIGHTED=1/ { add("WEIGHTED") }
     /^-DSLOTS=[1-9]/ { add("SLOTS") }
-    /^-DTILE_ROWS=/ && $2 <= 8 { add("FEW") }
+    /^-DFEW=1/ { add("FEW") }
+    /^-DSPLIT=/ { add("SPLIT") }
     function add(what) { all = all (all == "" ? "" : ",") what }
     END { print all == "" ? "-" : all }')
 

@@ -1,7 +1,8 @@
-/* kernel_rows FOLDER [core] [TARGET...]: writes every kernel program that the library would build on each device of shown_device.c,
- * as FOLDER/TARGET/NUMBER-FILE.cl with its options beside it in .options. A few layers together use every kernel file, format,
- * arithmetic and epilogue; `core` leaves out formats and devices that are like others. Self-tests count as passed, so what is written is what a sound device of that kind runs.
- * Exit status 1 and a line on stderr where a layer cannot be made. */
+/* kernel_rows FOLDER [core] [TARGET...]: writes every kernel program that the library would build on each device of
+ * shown_device.c, as FOLDER/TARGET/NUMBER-FILE.cl with its options beside it in .options. A few layers together use
+ * every kernel file, format, arithmetic and epilogue; `core` leaves out formats and devices that are like others.
+ * Self-tests count as passed, so what is written is what a sound device of that kind runs. Exit status 1 and a line on
+ * stderr where a layer cannot be made. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,11 @@ typedef struct layer_row {
     float limit;
     int has_bias, has_shared, latent;
     int is_core;
+    int is_lean; /* the experts' y waits in bf16, and the router is in bf16 parts */
 } layer_row;
 
 #define PLAIN(format, arithmetic, core) \
-    {"olmoe", 8, 2, 256, 256, (format), (arithmetic), CLMOE_F32, CLMOE_SILU, 1, 0, 0, 0, 0, (core)}
+    {"olmoe", 8, 2, 256, 256, (format), (arithmetic), CLMOE_F32, CLMOE_SILU, 1, 0, 0, 0, 0, (core), 0}
 #define BLOCK(format, core)                                                             \
     PLAIN(format, CLMOE_ARITHMETIC_F32, core), PLAIN(format, CLMOE_ARITHMETIC_BF16, core), \
         PLAIN(format, CLMOE_ARITHMETIC_INT8, core)
@@ -61,6 +63,7 @@ static const layer_row layers[] = {
     {"phimoe", 16, 2, 64, 64, CLMOE_BF16, 0, CLMOE_F16, CLMOE_GELU_TANH, 1, 0, 0, 0, 0, 1},
     {"nemotron_h", 128, 6, 64, 32, CLMOE_BF16, 0, CLMOE_F32, CLMOE_RELU2, 0, 0, 0, 1, 32, 1},
     {"llama4", 16, 1, 64, 64, CLMOE_BF16, 0, CLMOE_F32, CLMOE_SILU, 1, 0, 0, 1, 0, 1},
+    {"qwen3_moe", 128, 8, 128, 64, CLMOE_BF16, CLMOE_ARITHMETIC_BF16, CLMOE_BF16, CLMOE_SILU, 1, 0, 0, 0, 0, 1, 1},
 };
 
 static float zeros[256 * 32 * 32 + 16 * 1024 * 1024];
@@ -88,6 +91,7 @@ static clmoe_status make_weights(clmoe_context *context, const layer_row *row, c
     w.arithmetic = row->arithmetic;
     w.num_classes = clmoe_routing_classes(routing);
     w.router = tensor;
+    if (row->is_lean) w.router_arithmetic = CLMOE_ARITHMETIC_BF16;
     ffn(&w.experts, row, row->experts);
     if (row->has_shared) ffn(&w.shared, row, 1);
     w.latent_size = (uint32_t)row->latent;
@@ -107,6 +111,7 @@ static clmoe_status make_layer(clmoe_context *context, const layer_row *row, clm
     d.activation.gated = d.shared_activation.gated = row->gated;
     d.activation.limit = row->limit;
     d.x_format = d.out_format = row->x_format;
+    if (row->is_lean) d.y_format = CLMOE_BF16;
     if (status == CLMOE_OK) status = make_weights(context, row, &d.routing, &weights, error);
     if (status == CLMOE_OK) status = clmoe_layer_create(context, weights, &d, &layer, error);
     clmoe_layer_destroy(layer);

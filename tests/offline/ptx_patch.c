@@ -1,5 +1,5 @@
-/* ptx_patch TARGET <PTX >PATCHED: what the library does to a program for an architecture's own instructions (src/opencl/ptx.h),
- * for offline assemblers. */
+/* ptx_patch TARGET <PTX >PATCHED: what the library does to a program for an architecture's own instructions
+ * (src/opencl/ptx.h), for offline assemblers. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* See shown_device.h. Stands between the library and OpenCL, and passes on what is not about the device or its programs. */
+/* See shown_device.h. Stands between the library and OpenCL, and passes on what is not about the device or its
+ * programs. */
 #include "shown_device.h"
 
 #include <stdint.h>
@@ -12,24 +13,28 @@
 #define SUB_GROUP_SIZES_INTEL           0x4108
 #define DOT_PRODUCT_ACCELERATION_PACKED 0x1075
 
+#define NVIDIA "NVIDIA Corporation"
+#define AMD    "Advanced Micro Devices, Inc."
+#define INTEL  "Intel(R) Corporation"
+
 #define NVIDIA_EXTENSIONS "cl_khr_global_int32_base_atomics cl_nv_device_attribute_query"
 #define AMD_EXTENSIONS    "cl_khr_fp16 cl_khr_subgroups"
 #define INTEL_EXTENSIONS  "cl_khr_fp16 cl_khr_subgroups cl_intel_subgroups cl_intel_required_subgroup_size"
 #define INTEL_MATRIX      INTEL_EXTENSIONS " cl_intel_subgroup_matrix_multiply_accumulate"
 
 static const shown_device devices[] = {
-    {"sm_80", "NVIDIA A100-SXM4-80GB", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {8, 0}, {0}, 0, 0, NULL},
-    {"sm_90", "NVIDIA H100 80GB HBM3", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 0, "matrix/wgmma"},
-    {"sm_90a", "NVIDIA H100 80GB HBM3", "NVIDIA Corporation", NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 1, NULL},
-    {"gfx90a", "gfx90a:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
-    {"gfx942", "gfx942:sramecc+:xnack-", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
-    {"gfx1030", "gfx1030", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
-    {"gfx1100", "gfx1100", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
-    {"gfx1200", "gfx1200", "Advanced Micro Devices, Inc.", AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
-    {"skl", "Intel(R) HD Graphics 530", "Intel(R) Corporation", INTEL_EXTENSIONS, 256, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
-    {"tgllp", "Intel(R) Iris(R) Xe Graphics", "Intel(R) Corporation", INTEL_EXTENSIONS, 512, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
-    {"dg2-g10", "Intel(R) Arc(TM) A770 Graphics", "Intel(R) Corporation", INTEL_MATRIX, 1024, 65536, {0}, {8, 16, 32}, 0, 1, NULL},
-    {"pvc", "Intel(R) Data Center GPU Max 1550", "Intel(R) Corporation", INTEL_MATRIX, 1024, 131072, {0}, {16, 32}, 0, 1, NULL},
+    {"sm_80", "NVIDIA A100-SXM4-80GB", NVIDIA, NVIDIA_EXTENSIONS, 1024, 49152, {8, 0}, {0}, 0, 0, NULL},
+    {"sm_90", "NVIDIA H100 80GB HBM3", NVIDIA, NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 0, "matrix/wgmma"},
+    {"sm_90a", "NVIDIA H100 80GB HBM3", NVIDIA, NVIDIA_EXTENSIONS, 1024, 49152, {9, 0}, {0}, 0, 1, NULL},
+    {"gfx90a", "gfx90a:sramecc+:xnack-", AMD, AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
+    {"gfx942", "gfx942:sramecc+:xnack-", AMD, AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"gfx1030", "gfx1030", AMD, AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"gfx1100", "gfx1100", AMD, AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 1, NULL},
+    {"gfx1200", "gfx1200", AMD, AMD_EXTENSIONS, 256, 65536, {0}, {0}, 0, 0, NULL},
+    {"skl", "Intel(R) HD Graphics 530", INTEL, INTEL_EXTENSIONS, 256, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
+    {"tgllp", "Intel(R) Iris(R) Xe Graphics", INTEL, INTEL_EXTENSIONS, 512, 65536, {0}, {8, 16, 32}, 0, 0, NULL},
+    {"dg2-g10", "Intel(R) Arc(TM) A770 Graphics", INTEL, INTEL_MATRIX, 1024, 65536, {0}, {8, 16, 32}, 0, 1, NULL},
+    {"pvc", "Intel(R) Data Center GPU Max 1550", INTEL, INTEL_MATRIX, 1024, 131072, {0}, {16, 32}, 0, 1, NULL},
     {"spirv", "any small GPU", "any", "", 64, 16384, {0}, {0}, 0, 1, NULL},
 };
 
@@ -74,7 +79,7 @@ static cl_int text(const char *value, size_t capacity, void *to, size_t *size) {
 static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size_t capacity, void *to, size_t *size) {
     const shown_device *d = shown.device;
     const cl_device_type gpu = CL_DEVICE_TYPE_GPU;
-    const cl_uint one = 1;
+    const cl_uint one = 1, units = 64; /* more than a few work-groups fill */
     const cl_bool no = CL_FALSE, dots[6] = {d->dot_is_accelerated, d->dot_is_accelerated, d->dot_is_accelerated,
                                             d->dot_is_accelerated, d->dot_is_accelerated, d->dot_is_accelerated};
     const cl_device_local_mem_type dedicated = CL_LOCAL;
@@ -91,6 +96,7 @@ static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size
     case CL_DEVICE_HOST_UNIFIED_MEMORY: return answer(&no, sizeof no, capacity, to, size);
     case CL_DEVICE_LOCAL_MEM_TYPE: return answer(&dedicated, sizeof dedicated, capacity, to, size);
     case CL_DEVICE_LOCAL_MEM_SIZE: return answer(&d->local_bytes, sizeof d->local_bytes, capacity, to, size);
+    case CL_DEVICE_MAX_COMPUTE_UNITS: return answer(&units, sizeof units, capacity, to, size);
     case CL_DEVICE_MAX_WORK_GROUP_SIZE: return answer(&d->max_group, sizeof d->max_group, capacity, to, size);
     case CL_DEVICE_MAX_WORK_ITEM_SIZES: return answer(sizes, sizeof sizes, capacity, to, size);
     case COMPUTE_CAPABILITY_MAJOR_NV: return answer(&d->capability[0], sizeof(cl_uint), capacity, to, size);
@@ -136,7 +142,8 @@ static cl_int CL_API_CALL build_program(cl_program program, cl_uint n, const cl_
 }
 
 /* NVIDIA's binaries are PTX, which comes back patched where a program asks for that (src/opencl/ptx.h). */
-static cl_int CL_API_CALL program_info(cl_program program, cl_program_info what, size_t capacity, void *to, size_t *size) {
+static cl_int CL_API_CALL program_info(cl_program program, cl_program_info what, size_t capacity, void *to,
+                                       size_t *size) {
     static const char ptx[] = ".version 8.0\n.target sm_90\n//@sm_90a ret;\n";
     const size_t bytes = sizeof ptx;
     if (what == CL_PROGRAM_BINARY_SIZES) return answer(&bytes, sizeof bytes, capacity, to, size);
@@ -145,8 +152,9 @@ static cl_int CL_API_CALL program_info(cl_program program, cl_program_info what,
     return CL_SUCCESS;
 }
 
-static cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n, const cl_device_id *ids, const size_t *bytes,
-                                                 const unsigned char **binaries, cl_int *status, cl_int *code) {
+static cl_program CL_API_CALL create_from_binary(cl_context context, cl_uint n, const cl_device_id *ids,
+                                                 const size_t *bytes, const unsigned char **binaries, cl_int *status,
+                                                 cl_int *code) {
     (void)context, (void)n, (void)ids, (void)bytes, (void)binaries;
     *code = clRetainProgram(shown.nothing);
     if (status != NULL) *status = *code;

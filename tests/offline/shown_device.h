@@ -22,8 +22,8 @@ const shown_device *shown_device_at(size_t i);
 /* Programs are not built for the device behind it: each source comes here with its options instead. */
 typedef void shown_program(void *user, const char *source, const char *options);
 
-/* OpenCL as it would be on `device`: clmoe_context_desc.get_symbol with any user pointer. What is launched does nothing. One
- * thread, one device at a time. */
+/* OpenCL as it would be on `device`: clmoe_context_desc.get_symbol with any user pointer. What is launched does
+ * nothing. One thread, one device at a time. */
 void shown_device_begin(const shown_device *device, shown_program *program, void *user);
 void shown_device_end(void);
 void *shown_symbol(void *user, const char *name);

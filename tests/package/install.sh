@@ -39,6 +39,15 @@ build_pc() {
 }
 build_pc consumer clmoe "$library/libclmoe.a"
 
+# Each header brings what it needs and may be included alone, in C and in C++.
+# shellcheck disable=SC2046 # lists of options
+for header in $(cd "$(pkg-config --variable=includedir clmoe)" && echo clmoe/*.h); do
+    echo "#include <$header>" >"$folder/header.c"
+    cp "$folder/header.c" "$folder/header.cpp"
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags clmoe) "$folder/header.c"
+    c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags clmoe) "$folder/header.cpp"
+done
+
 if [ "$model" = 0 ]; then
     [ -z "$(find "$folder/moved" -name 'clmoe_model*')" ] || { echo "parts of a model library that was not built"; exit 1; }
 else
