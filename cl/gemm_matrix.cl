@@ -245,7 +245,7 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
                 }
                 steady_load(&steady, &load, i);
                 multiply_run(sums, a_tiles[i % STAGES], b_tiles[i % STAGES], warp_row, warp_panel, who);
-                steady_store(&steady, &load, a_tiles[(i + AHEAD) % STAGES], b_tiles[(i + AHEAD) % STAGES]);
+                steady_store(&load, a_tiles[(i + AHEAD) % STAGES], b_tiles[(i + AHEAD) % STAGES]);
             }
             steady_advance(&steady);
         }

@@ -138,7 +138,8 @@ tune)
     if grep "CLBlast    not timed" "$folder/with"; then exit 0; fi
     grep -q "forward's time" "$folder/with" || fail "no time through CLBlast"
     rows=$(grep -cE '" clblast/gemm f32 f32 k64,n[0-9]+ tile_rows=[0-9]+ own_percent=[0-9]+$' "$folder/rows")
-    [ "$rows" -eq 2 ] || fail "$rows rows of CLBlast's are kept, expected 2"
+    short=$(grep -c "too few rounds for a row" "$folder/with") # on a machine with other things to do
+    [ $((rows + short)) -eq 2 ] || fail "$rows rows of CLBlast's are kept, $short were too short, expected 2 in all"
     ;;
 compare)
     need_python "$1" "$2"

@@ -179,7 +179,8 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     choice->variant = variant;
     choice->lanes = clmoe__gemm_varies(variant) ? 0 : lanes;
     choice->prefetch = variant->need != CLMOE__ANY_DEVICE ? clmoe__prefetch_kind(device) : 0;
-    choice->nibble_table = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
-    choice->byte_table = choice->nibble_table && lanes == 16 && device->avx512_vbmi;
+    const int is_x86 = variant->need >= CLMOE__AVX2 && variant->need <= CLMOE__AVX512_VNNI;
+    choice->byte_table = is_x86 && lanes == 16 && device->avx512_vbmi;
+    choice->nibble_table = choice->byte_table ? 2 : is_x86;
     return NULL;
 }
