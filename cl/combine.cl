@@ -1,4 +1,4 @@
-/* Combine: out[t] = routed_scale * sum over slots in rising order of w * y[row] (w * x[t] where a slot names an identity)
+/* Combine: out[t] = routed_scale * sum over slots in rising order of w * y[row] (identities: w * x[t])
  *                 + shared_scale * gate * shared[t] + output_bias, and + out[t] if it accumulates. All in f32.
  *
  * Group (p, t): columns [p * piece, (p + 1) * piece) of token t, and of tokens t + get_num_groups(1), ... Its ITEMS

@@ -5,8 +5,8 @@
  *     take_tokens     the capacity-th largest key of each column is found; tokens above it, and the first ones equal to
  *                     it, keep their weight and get index e; the others get 0 and -1
  *
- *   TAKE_ITEMS     work-items of a group that take tokens: 1: none shares a column, each has LANES neighbouring ones and
- *                  finds their keys bit by bit; more: expert_choice_group.clh, with TAKE_COLUMNS experts a group
+ *   TAKE_ITEMS     work-items of a group that take tokens: 1: none shares a column, each has LANES neighbouring ones
+ *                  and finds their keys bit by bit; more: expert_choice_group.clh, with TAKE_COLUMNS experts a group
  */
 #include "routing.clh"
 

@@ -1,12 +1,12 @@
 /* Grouped GEMM, macro-kernel `cpu`: y[row] = epilogue(packed row . W_group^T).
  *
- * One work-item a work-group, explicit vectors, the sums of a tile of rows x 2 vectors: what a compiler for CPUs turns into
- * the loop one would write by hand. A work-group owns one panel of one expert that has rows, and runs all of that expert's
- * row tiles over it, so a panel is read from memory once; it is prefetched ahead of use. Each sum has one order over k
- * whatever the tile's height, so a row's bits do not depend on its neighbours.
+ * One work-item a work-group, explicit vectors, the sums of a tile of rows x 2 vectors: what a compiler for CPUs turns
+ * into the loop one would write by hand. A work-group owns one panel of one expert that has rows, and runs all of that
+ * expert's row tiles over it, so a panel is read from memory once; it is prefetched ahead of use. Each sum has one
+ * order over k whatever the tile's height, so a row's bits do not depend on its neighbours.
  *
  *   global id 0   panel; where int8 rows are handed over (y_int8.clh), SPAN_PANELS of them
- *   global id 1   n-th expert that has rows (without a plan: 0); with COMBINE and its `out`, 0: the group does all experts
+ *   global id 1   n-th expert that has rows (without a plan: 0); with COMBINE and its `out`, 0: the group does them all
  *   global id 2   chunk of the group's tiles (with a plan: 0)
  *
  *   LANES         f32 lanes of a vector: 16, 8, 4; the panel has 2 * LANES columns
@@ -14,12 +14,12 @@
  *   GROUP_TILES   tiles that share what was decoded: 1 unless block formats are (block_decode.clh)
  *   FULL_TILES    1: with a plan, tiles of TILE_ROWS rows and one of what is left (clmoe_grouped_gemm_desc)
  *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, and those of block_int8.clh
- *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take longer for
- *                     a line than memory does when it is quick
+ *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take
+ *                     longer for a line than memory does when it is quick
  *   COMBINE       1: where there is one token, its rows may be added up here too (combine.clh): a launch less
  *   NEXT_PANEL_BYTES  a panel larger than this is not fetched before its turn: two must fit in the L2 cache
- * and those of panel.clh, epilogue.clh and activation.clh. How a tile is multiplied: register_tile.clh (weights as they are
- * stored), block_decode.clh (block formats decoded first), block_int8.clh (block formats, integer dot products).
+ * and those of panel.clh, epilogue.clh and activation.clh. How a tile is multiplied: register_tile.clh (weights as they
+ * are stored), block_decode.clh (block formats decoded first), block_int8.clh (block formats, integer dot products).
  */
 #ifndef TILE_ROWS
 #define TILE_ROWS 14
@@ -114,7 +114,8 @@ static inline void multiply(real *sums, __global const row_t *rows_at, __global 
     const uint begin = tile_row(rows, t, tiles), height = tile_row(rows, end, tiles) - begin;
     for (uint i = 0; i < 2 * height; i++) sums[i] = (real)(0.0f);
 #if ARITHMETIC == 3
-    block_tile(sums, rows_at + begin * row_elements(features), height, panel, (features + SUPER_K - 1) / SUPER_K, ahead);
+    const uint supers = (features + SUPER_K - 1) / SUPER_K;
+    block_tile(sums, rows_at + begin * row_elements(features), height, panel, supers, ahead);
 #elif IS_BLOCKS
     block_group(sums, rows_at, row_elements(features), panel, ahead, features, rows, t, end, tiles);
 #else
@@ -145,8 +146,8 @@ static inline void finish(real *sum, const float *scale, __global const float *b
 
 #ifndef ROUND_VECTORS
 /* Stores row i of a tile of `rows` rows that starts at first_row. */
-static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i, uint panel,
-                      uint features_out) {
+static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i,
+                             uint panel, uint features_out) {
     const uint column = panel * (ACT_GATED ? LANES : PANEL_COLUMNS);
 #if Y_PACKED
     __global y_t *tile = y + first_row * row_blocks(features_out) * ROW_VALUES;
@@ -173,10 +174,11 @@ typedef struct job {
 } job;
 
 /* The sums of tiles [t, end) for one panel, finished. */
-static inline void panel_tiles(real *sums, const job *w, __global const weight_t *weights, __global const float *bias, uint t,
-                        uint end) {
+static inline void panel_tiles(real *sums, const job *w, __global const weight_t *weights, __global const float *bias,
+                               uint t, uint end) {
     /* The last of several tiles finds its panel in the cache: it fetches the next panel meanwhile. */
-    const int fetch_next = end == w->tile_end && t != w->tile_begin && w->elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
+    const int fits = w->elements * sizeof(weight_t) <= NEXT_PANEL_BYTES;
+    const int fetch_next = end == w->tile_end && t != w->tile_begin && fits;
     const uint height = tile_row(w->rows, t + 1, w->tiles) - tile_row(w->rows, t, w->tiles);
     const uint distance = height < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
     __global const weight_t *ahead = weights + (fetch_next ? w->elements : distance / sizeof(weight_t));
@@ -200,7 +202,8 @@ static inline void find_rows(job *w, __global const int *plan, uint groups, uint
 
 #ifndef ROUND_VECTORS
 /* Stores one panel's sums of tiles [t, end). */
-static inline void store_tiles(const real *sum, const job *w, __global y_t *y, ulong y_stride, uint t, uint end, uint panel) {
+static inline void store_tiles(const real *sum, const job *w, __global y_t *y, ulong y_stride, uint t, uint end,
+                               uint panel) {
     for (uint u = t; u < end; u++) {
         const uint begin = tile_row(w->rows, u, w->tiles), height = tile_row(w->rows, u + 1, w->tiles) - begin;
         for (uint i = 0; i < height; i++, sum += 2)
@@ -247,7 +250,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
 #ifdef ROUND_VECTORS
             const uint begin = tile_row(w.rows, t, w.tiles), height = tile_row(w.rows, end, w.tiles) - begin;
             real values[TILE_ROWS * SPAN_VECTORS]; /* of panels that do not exist 0 */
-            for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < SPAN_PANELS; i++) values[i] = (real)(0.0f);
+            for (uint i = 0; i < TILE_ROWS * SPAN_VECTORS && panels - panel < SPAN_PANELS; i++)
+                values[i] = (real)(0.0f);
 #endif
             for (uint p = 0; p < min((uint)SPAN_PANELS, panels - panel); p++) {
                 const ulong index = (ulong)w.group * panels + panel + p;
@@ -261,8 +265,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
 #endif
             }
 #ifdef ROUND_VECTORS
-            store_spans(int8_tile(y_base + y_offset, w.first + begin, features_out), values, height, panel / SPAN_PANELS,
-                        features_out);
+            __global y_t *tile = int8_tile(y_base + y_offset, w.first + begin, features_out);
+            store_spans(tile, values, height, panel / SPAN_PANELS, features_out);
 #endif
         }
     }

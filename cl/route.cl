@@ -1,7 +1,7 @@
-/* Select and dispatch of a few tokens in one launch, and for one token the row that its experts read: launches cost more
- * than what they do there. One group of ITEMS work-items (dispatch.clh); the tokens are shared out among them.
+/* Select and dispatch of a few tokens in one launch, and for one token the row that its experts read: launches cost
+ * more than what they do there. One group of ITEMS work-items (dispatch.clh); the tokens are shared out among them.
  *
- *   ROW     1: where there is one token, its x becomes a packed row for all of its experts (gather.clh); ITEMS is 1 then
+ *   ROW     1: one token's x becomes a packed row for all of its experts (gather.clh); ITEMS is 1 then
  *   ROUTER  1: and its logits may be made here too (router_row.clh)
  */
 #include "dispatch.clh"
@@ -25,8 +25,9 @@ typedef float row_t;
 #endif
 #if ROUTER
 #include "router_row.clh"
-#define ROUTER_ARGUMENTS \
-    __global const x_t *router_x, ulong router_x_offset, __global const float *router, __global const float *router_bias,
+#define ROUTER_ARGUMENTS                                                                     \
+    __global const x_t *router_x, ulong router_x_offset, __global const float *router,        \
+        __global const float *router_bias,
 #else
 #define ROUTER_ARGUMENTS
 #endif
@@ -40,7 +41,8 @@ __kernel void route(__global float *logits, ulong logits_offset, __global const 
     __local uint shared[SHARED];
     DISPATCH_JOB(d);
 #if ROUTER
-    if (router != 0 && d.tokens == 1) router_row(logits + logits_offset, router_x + router_x_offset, router, router_bias, features);
+    if (router != 0 && d.tokens == 1)
+        router_row(logits + logits_offset, router_x + router_x_offset, router, router_bias, features);
 #endif
 #if TEAM > 1
     __local team_bits exchange[TEAM_EXCHANGE];

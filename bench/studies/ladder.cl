@@ -89,8 +89,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void activate(
     }
 }
 
-/* out[token[row]] += weight[row] * (y[row] + bias); token == NULL: the row itself, weight 1. No two rows of a launch have one
- * token. */
+/* out[token[row]] += weight[row] * (y[row] + bias); token == NULL: the row itself, weight 1. No two rows of a launch
+ * have one token. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void add_weighted(
     __global const float *y, __global const float *bias, ulong bias_offset, __global const int *token,
     __global const float *weight, uint columns, __global float *out) {

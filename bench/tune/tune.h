@@ -103,8 +103,8 @@ typedef struct tune_rival {
 
 /* Finds out whether the library can call CLBlast for such weights: t->no_clblast. 0, or 1 after a complaint. */
 int tune_find_clblast(tuner *t);
-/* Times each GEMM through CLBlast against layers with `own` numbers, for that many seconds in all, apart from making and
- * checking the layers. GEMMs of one class go together: the second has no rival. Likewise. */
+/* Times each GEMM through CLBlast against layers with `own` numbers, for that many seconds in all, apart from making
+ * and checking the layers. GEMMs of one class go together: the second has no rival. Likewise. */
 int tune_time_clblast(tuner *t, const tune_setting *own, double seconds, tune_rival rivals[TUNE_GEMMS]);
 
 #endif

@@ -40,8 +40,8 @@ int tune_args(int argc, char **argv, tool_args *args) {
         "one. "
         "What is faster beyond doubt is kept in the file that every program of this user reads (CLMOE_TUNING, else "
         "~/.config/clmoe/tuning), for matrices of the same size class, and printed as a row to contribute. Weights in "
-        "f32 are multiplied by CLBlast too, where this machine has it, and what that took is kept for layers that allow "
-        "variance.\v"
+        "f32 are multiplied by CLBlast too, where this machine has it, and what that took is kept for layers that "
+        "allow variance.\v"
         "Example: clmoe-bench tune --model olmoe --weights bf16,q4_0 --seconds 120",
         common_child,
         layer_help,

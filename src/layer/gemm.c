@@ -40,8 +40,8 @@ static void cpu_tile_options(const clmoe__gemm_choice *choice, clmoe__options *o
     const clmoe__cpu_tile *tile = &choice->cpu;
     clmoe__options_add(options, " -DGROUP_TILES=%u", tile->group_tiles);
     if (choice->prefetch == 0) return;
-    clmoe__options_add(options, " -DPREFETCH_BYTES=%u -DPREFETCH_BYTES_TALL=%u -DNEXT_PANEL_BYTES=%u", tile->prefetch_bytes,
-                       tile->prefetch_bytes_tall, tile->next_panel_bytes);
+    clmoe__options_add(options, " -DPREFETCH_BYTES=%u -DPREFETCH_BYTES_TALL=%u -DNEXT_PANEL_BYTES=%u",
+                       tile->prefetch_bytes, tile->prefetch_bytes_tall, tile->next_panel_bytes);
 }
 
 void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options) {
@@ -168,8 +168,8 @@ int clmoe__gemm_gathers(const clmoe__gemm *gemm) {
     return (is_cpu_macro(gemm) || clmoe__gemm_is_clblast(gemm)) && !gemm->x_is_operand;
 }
 
-/* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, the scale of 128, and a word for each scale of the
- * weights. */
+/* A packed row of cl/int8_rows.clh: for each run of 32 values their bytes, the scale of 128, and a word for each scale
+ * of the weights. */
 static uint64_t int8_row_bytes(const clmoe__matrix *matrix) {
     const uint64_t run = INT8_RUN, subs = run / clmoe__format_find(matrix->format)->sub_k;
     const uint64_t padded = clmoe__round_up(matrix->in_features, clmoe__super_values(matrix->format));

@@ -1,5 +1,5 @@
-/* The grouped GEMM inside the library: one packed matrix, one variant, ready to launch on an open run. The layer, the logits
- * stage and the public grouped_gemm stage are all made of it. */
+/* The grouped GEMM inside the library: one packed matrix, one variant, ready to launch on an open run. The layer, the
+ * logits stage and the public grouped_gemm stage are all made of it. */
 #ifndef CLMOE_LAYER_GEMM_H
 #define CLMOE_LAYER_GEMM_H
 
@@ -56,13 +56,13 @@ typedef struct clmoe__gemm_io {
     uint32_t max_rows; /* bound on rows; without a plan: tokens */
     clmoe_buffer token_count;
     clmoe_buffer plan; /* absent: one group of all tokens, or what index says */
-    /* gpu macro-kernel without a plan: int32 [tokens, index_slots], at most CLMOE__DIRECT_SLOTS of them. Slots that name
-     * an expert from first_expert on are its rows, others none; a slot is its row in x (with spec.slots: of its token) and
-     * in y. */
+    /* gpu macro-kernel without a plan: int32 [tokens, index_slots], at most CLMOE__DIRECT_SLOTS of them. Slots that
+     * name an expert from first_expert on are its rows, others none; a slot is its row in x (with spec.slots: of its
+     * token) and in y. */
     clmoe_buffer index;
     uint32_t index_slots, first_expert;
-    /* With index, or absent: int32 [tokens, index_slots], the slot where it has a row, else -1. With slot_row, or absent:
-     * int32 [classes], how many slots name each class, added to what is there or in its place. */
+    /* With index, or absent: int32 [tokens, index_slots], the slot where it has a row, else -1. With slot_row, or
+     * absent: int32 [classes], how many slots name each class, added to what is there or in its place. */
     clmoe_buffer slot_row, load;
     uint32_t classes, load_accumulate;
     const clmoe_plan_layout *layout;
@@ -77,8 +77,8 @@ typedef struct clmoe__gemm_io {
     const clmoe_combine_io *combine; /* of one token, where the GEMM combines; NULL: somebody else does */
 } clmoe__gemm_io;
 
-/* The best variant for these weights that passes device facts and self-test. `refused` receives why better ones did not,
- * a line each. (gemm_choose.c) */
+/* The best variant for these weights that passes device facts and self-test. `refused` receives why better ones did
+ * not, a line each. (gemm_choose.c) */
 clmoe_status clmoe__gemm_choose(clmoe_context *context, uint32_t format, uint32_t arithmetic,
                                 clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
 /* Whether a variant with these numbers passes its self-test, now or earlier. (gemm_choose.c) */
@@ -88,9 +88,9 @@ clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice 
  * (gemm_tune.c) */
 clmoe_status clmoe__gemm_tuned(clmoe_context *context, const clmoe__matrix *matrix, const clmoe__gemm_choice *shipped,
                                clmoe__gemm_choice *choice, char *from, size_t capacity, clmoe_error *error);
-/* The variant for this matrix, of which groups and sizes, format and arithmetic are given: one that does not keep the order of
- * summation where it is preferred by name, or where variance is allowed and a row of tuning says that it was measured faster
- * than the library's own; else as above. (gemm_choose.c) */
+/* The variant for this matrix, of which groups and sizes, format and arithmetic are given: one that does not keep the
+ * order of summation where it is preferred by name, or where variance is allowed and a row of tuning says that it was
+ * measured faster than the library's own; else as above. (gemm_choose.c) */
 clmoe_status clmoe__gemm_choose_for(clmoe_context *context, const clmoe__matrix *matrix, int allow_variance,
                                     clmoe__gemm_choice *choice, char *refused, size_t capacity, clmoe_error *error);
 const char *clmoe__arithmetic_name(uint32_t arithmetic);
@@ -103,7 +103,8 @@ clmoe_status clmoe__arithmetic_choose(clmoe_context *context, uint32_t format, u
 clmoe_status clmoe__gemm_self_test(clmoe_context *context, const clmoe__gemm_choice *choice, uint32_t format,
                                    uint32_t arithmetic, int *passed, clmoe_error *error);
 
-/* Whether a GEMM with matrix and choice `first` can write y as the operand of one with `second`, without a gather between. */
+/* Whether a GEMM with matrix and choice `first` can write y as the operand of one with `second`, without a gather
+ * between. */
 int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice *first_choice,
                            const clmoe__matrix *second, const clmoe__gemm_choice *second_choice);
 clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
@@ -117,14 +118,14 @@ int clmoe__gemm_gathers(const clmoe__gemm *gemm);
 int clmoe__gemm_needs_row(const clmoe__gemm *gemm);
 void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options);
 void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
-/* What two GEMMs of one plan need in io.offsets: NULL, or the plan's offsets, copied to `room` of their groups + 1, for which
- * the host waits. (gemm_clblast.c) */
+/* What two GEMMs of one plan need in io.offsets: NULL, or the plan's offsets, copied to `room` of their groups + 1, for
+ * which the host waits. (gemm_clblast.c) */
 const int32_t *clmoe__gemm_offsets(clmoe__run *run, const clmoe__gemm *first, const clmoe__gemm *second,
                                    const clmoe__gemm_io *io, int32_t *room);
 void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
 
-/* What launches of all macro-kernels share: how many tiles of rows there may be, and the arguments from the weights to the
- * matrix's sizes. */
+/* What launches of all macro-kernels share: how many tiles of rows there may be, and the arguments from the weights to
+ * the matrix's sizes. */
 uint64_t clmoe__gemm_tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io);
 void clmoe__gemm_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io);
 /* The gpu macro-kernel's options and launches. (gemm_gpu.c) */

@@ -13,7 +13,8 @@ clmoe_status clmoe__gemm_prove(clmoe_context *context, const clmoe__gemm_choice 
                                uint32_t arithmetic, int *passed, clmoe_error *error) {
     char text[128];
     *passed = -1;
-    snprintf(text, sizeof text, "%s weights, %s arithmetic", clmoe__format_name(format), clmoe__arithmetic_name(arithmetic));
+    snprintf(text, sizeof text, "%s weights, %s arithmetic", clmoe__format_name(format),
+             clmoe__arithmetic_name(arithmetic));
     TRY(clmoe__verdict_get(context, choice, format, arithmetic, text, passed, error));
     if (*passed >= 0) return CLMOE_OK;
     clmoe_error detail = {sizeof detail, CLMOE_OK, 0, "", "", ""};
@@ -38,7 +39,8 @@ static clmoe_status try_variant(clmoe_context *context, const clmoe__gemm_varian
     memset(choice, 0, sizeof *choice); /* a verdict is of a choice to the byte */
     *why = clmoe__gemm_varies(variant) && format != CLMOE_F32
                ? "multiplies weights in f32 only"
-               : clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text, capacity);
+               : clmoe__gemm_refusal(context, variant, clmoe__format_is_block(format), arithmetic, choice, text,
+                                     capacity);
     if (*why != NULL) return CLMOE_OK;
     int passed = 0;
     do { /* a driver may count local memory or registers in a way of its own: then a smaller tile does */
@@ -103,7 +105,8 @@ clmoe_status clmoe__gemm_choose_for(clmoe_context *context, const clmoe__matrix 
         if (!clmoe__gemm_varies(variant) || !(preferred || allow_variance)) continue;
         if (!preferred && matrix->format == CLMOE_F32) why = not_faster(context, variant, matrix, text, sizeof text);
         if (why == NULL)
-            TRY(try_variant(context, variant, matrix->format, matrix->arithmetic, choice, &why, text, sizeof text, error));
+            TRY(try_variant(context, variant, matrix->format, matrix->arithmetic, choice, &why, text, sizeof text,
+                            error));
         if (why == NULL) return CLMOE_OK;
         note(refused, capacity, variant->name, why);
     }

@@ -3,8 +3,8 @@
 
 void clmoe__gpu_options(const clmoe__gemm *gemm, int few, clmoe__options *options) {
     const clmoe__gpu_tile *t = few ? &gemm->choice.shape.few : &gemm->choice.shape.tile;
-    clmoe__options_add(options, " -DTILE_ROWS=%u -DTILE_COLUMNS=%u -DTILE_K=%u -DLANES=%u -DITEM_ROWS=%u -DROW_VECTOR=%u",
-                       t->rows, t->columns, t->k * t->split, t->lanes, t->item_rows, t->row_vector);
+    clmoe__options_add(options, " -DTILE_ROWS=%u -DTILE_COLUMNS=%u -DTILE_K=%u", t->rows, t->columns, t->k * t->split);
+    clmoe__options_add(options, " -DLANES=%u -DITEM_ROWS=%u -DROW_VECTOR=%u", t->lanes, t->item_rows, t->row_vector);
     clmoe__options_add(options, " -DBUFFERS=%u -DFEW=%d", t->buffers, few);
     if (t->split > 1) clmoe__options_add(options, " -DSPLIT=%u", t->split);
     if (gemm->choice.shape.sub_group != 0)
@@ -44,8 +44,8 @@ static void launch(clmoe__run *run, clmoe__gemm *gemm, int few, const clmoe__gem
     clmoe__run_launch(run, 2, global, local);
 }
 
-/* Groups of few rows have a kernel of their own, which computes no row that is not there. Where no group can have more, or
- * where hardly one can have so few, the other kernel is left out. */
+/* Groups of few rows have a kernel of their own, which computes no row that is not there. Where no group can have more,
+ * or where hardly one can have so few, the other kernel is left out. */
 void clmoe__gpu_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io) {
     const clmoe__gpu_shape *shape = &gemm->choice.shape;
     const int direct = io->index_slots != 0;

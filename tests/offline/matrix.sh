@@ -7,8 +7,8 @@
 # and targets.
 #
 # Exit status 1 where a program does not compile, where a matrix kernel has no matrix instruction, where on NVIDIA one
-# of 16-bit weights fills less than 0.6 of its main loop with multiplications or drains there, and where against the
-# table in KEPT a kernel spills more, has lost occupancy or 0.03 of a share, or drains more. 77: a compiler is missing.
+# of 16-bit weights fills less than 0.6 of its main loop with multiplications or drains there, where mma.sync's of bf16
+# rows is less than 0.6 of the loop's instructions, and where against the table in KEPT a kernel spills more, has lost occupancy or 0.03 of a share, or drains more. 77: a compiler is missing.
 set -eu
 rows=$1 compilers=$2 folder=$3 kept=$4 which=${5-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -73,6 +73,9 @@ awk -F '\t' '
     $2 == "gemm_matrix.cl" && $4 ~ /WEIGHT_FORMAT=3,/ && $12 != "-" {
         if ($12 < 0.6) wrong("multiplications fill " $12 " of the main loop")
         if ($13 > 0) wrong("the main loop waits for its multiplications")
+    }
+    $2 == "gemm_matrix.cl" && $1 ~ /^sm_[89]0$/ && $4 ~ /WEIGHT_FORMAT=3,X_FORMAT=3(,SLOTS)?$/ && $11 < 0.6 {
+        wrong("multiplications are " $11 " of the instructions of the main loop")
     }
     !(key in spills) { next }
     $8 != "-" && $8 > spills[key] + 0 { wrong("spills " $8 ", kept " spills[key]) }
