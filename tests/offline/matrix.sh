@@ -7,8 +7,9 @@
 # and targets.
 #
 # Exit status 1 where a program does not compile, where a matrix kernel has no matrix instruction, where on NVIDIA one
-# of 16-bit weights fills less than 0.6 of its main loop with multiplications or drains there, where mma.sync's of bf16
-# rows is less than 0.6 of the loop's instructions, and where against the table in KEPT a kernel spills more, has lost occupancy or 0.03 of a share, or drains more. 77: a compiler is missing.
+# of 16-bit weights fills less than 0.6 of its main loop with multiplications or drains there, where with rows of bf16
+# mma.sync is less than 0.6 of the loop's instructions, and where against the table in KEPT a kernel spills more, has
+# lost occupancy or 0.03 of a share, or drains more. 77: a compiler is missing.
 set -eu
 rows=$1 compilers=$2 folder=$3 kept=$4 which=${5-}
 here=$(cd "$(dirname "$0")" && pwd)
