@@ -22,6 +22,7 @@ static const struct row {
     uint32_t launches; /* with a router, of the cpu macro-kernel; 0: not said */
 } rows[] = {
     {"f32", CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 0, 100, 9, 3, CASE_ROUTER_BIAS, 0, 0, 0, 0, 0, 3},
+    {"f32, x is a packed row", CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 0, 64, 9, 3, 0, 0, 0, 0, 0, 0, 3},
     {"bf16", CLMOE_BF16, CLMOE_ARITHMETIC_AUTO, 0, 52, 40, 4, BIASES, 0, 0, 0, 0, 0, 3},
     {"f16 with identities", CLMOE_F16, CLMOE_ARITHMETIC_AUTO, 0, 70, 9, 5, CASE_SELECT_BIAS, 3, 0, 0, 0, 0, 3},
     {"int8", CLMOE_F32, CLMOE_ARITHMETIC_INT8, CLMOE_Q8_0, 128, 12, 3, 0, 0, 0, 0, 0, 0, 3},

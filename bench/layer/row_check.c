@@ -49,8 +49,8 @@ static int compare_with(row_run *run, const char *what, int32_t *index, float *w
     }
     check_result result;
     char why[256];
-    if (check_tokens(run->host, run->row->arithmetic, run->device->y_format, results, count, &result, why,
-                     sizeof why)) {
+    const uint32_t y_format = run->device != NULL ? run->device->y_format : CLMOE_F32; /* a rung has no layers */
+    if (check_tokens(run->host, run->row->arithmetic, y_format, results, count, &result, why, sizeof why)) {
         return complain("%s %s in %s, %u tokens: not timed, because the results are wrong: %s", what,
                         format_name(run->host->format), arithmetic_name(run->row->arithmetic), run->row->tokens, why);
     }

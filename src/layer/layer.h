@@ -28,7 +28,7 @@ struct clmoe_layer {
     clmoe_combine *combine;
     clmoe__kernel route;      /* route.cl; none with expert choice */
     int route_makes_row;      /* of one token, for up */
-    int route_makes_logits;   /* of one token, where it makes the row */
+    int route_makes_logits;   /* of one token */
     const char *not_direct;   /* NULL: few tokens need no dispatch; or why they do */
     clmoe__kernel router_select; /* of those tokens; none without a router or where it does not fit */
     uint32_t router_items;    /* work-items of its groups */
@@ -85,7 +85,7 @@ void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_b
                               uint32_t first_token, uint32_t tokens);
 
 /* (route.c) Select and dispatch in one launch, where routes_at_once says so. With one token and route_makes_row, x
- * becomes up's operand in `row`; with route_makes_logits besides, the logits are made of router_x where that is
+ * becomes up's operand in `row`; with route_makes_logits, the logits are made of router_x where that is
  * present. */
 clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error);
 int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens);

@@ -19,10 +19,10 @@ clmoe_status clmoe__route_create(clmoe_layer *layer, clmoe_error *error) {
     clmoe__options options = {{0}, 0};
     clmoe__select_options(layer->select, &options);
     clmoe__dispatch_options(layer->dispatch, &options);
-    layer->route_makes_row = !layer->has_latent && clmoe__gemm_needs_row(&layer->up);
-    if (layer->route_makes_row) {
+    if (!layer->has_latent && layer->up.shares_row) {
         clmoe__options_add(&options, " -DROW=1");
         clmoe__gather_options(layer->context, &layer->up, &options);
+        layer->route_makes_row = clmoe__gemm_needs_row(&layer->up);
         layer->route_makes_logits = routes_from_x(layer);
     }
     if (layer->route_makes_logits)
