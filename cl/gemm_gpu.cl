@@ -1,15 +1,18 @@
-/* Grouped GEMM, macro-kernel `gpu`: y[row] = epilogue(x[source(row)] . W_group^T) for any OpenCL 1.2 device with work-groups.
+/* Grouped GEMM, macro-kernel `gpu`: y[row] = epilogue(x[source(row)] . W_group^T) for any OpenCL 1.2 device with
+ * work-groups.
  *
- * A work-group owns a tile of rows and columns of y. It walks k in steps of TILE_K: what comes next is read from memory into
- * registers, rows gathered as they are read, while the tile before it is multiplied; then it is decoded into local memory.
- * Each sum has the order of gemm_cpu.cl. The shape of a tile and all it takes are parameters: gpu_tile.clh. Two shapes make
- * two kernels of this file: tiles of a plan (FEW 0), and all rows of a group that has few (FEW 1), whose weights stream
- * through once and whose missing rows cost nothing.
+ * A work-group owns a tile of rows and columns of y. It walks k in steps of TILE_K: what comes next is read from memory
+ * into registers, rows gathered as they are read, while the tile before it is multiplied; then it is decoded into local
+ * memory. Each sum has the order of gemm_cpu.cl. The shape of a tile and all it takes are parameters: gpu_tile.clh. Two
+ * shapes make two kernels of this file: tiles of a plan (FEW 0), and all rows of a group that has few (FEW 1), whose
+ * weights stream through once and whose missing rows cost nothing.
  *
- *   group id 0   tile of columns          group id 1   FEW 0: tile of rows; 1: n-th group that has rows, or slot (gpu_rows.clh)
+ *   group id 0   tile of columns
+ *   group id 1   FEW 0: tile of rows; 1: n-th group that has rows, or slot (gpu_rows.clh)
  *   local id 0   column item + COLUMN_ITEMS * row item + TEAM_ITEMS * team, which is 0 but with SPLIT
  *
- * The parameters: gpu_tile.clh, gpu_rows.clh, gpu_x.clh, panel.clh, epilogue.clh, activation.clh, and for int8 micro/quad.clh.
+ * The parameters: gpu_tile.clh, gpu_rows.clh, gpu_x.clh, panel.clh, epilogue.clh, activation.clh, and for int8
+ * micro/quad.clh.
  */
 #ifndef ARITHMETIC
 #define ARITHMETIC 1
@@ -61,8 +64,8 @@ static inline void store_vector(__global y_t *y, real value, uint column, uint c
 }
 
 /* Factors, bias, activation and store of a row's two vectors. bias: of the panel's column `lane`. */
-static inline void finish(real sum0, real sum1, float scale0, float scale1, __global const float *bias, __global y_t *row, uint panel,
-                   uint lane, uint columns, int aligned) {
+static inline void finish(real sum0, real sum1, float scale0, float scale1, __global const float *bias,
+                          __global y_t *row, uint panel, uint lane, uint columns, int aligned) {
 #if SCALED
     sum0 *= scale0;
     sum1 *= scale1;
@@ -179,7 +182,8 @@ SUB_GROUP_SIZE __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void 
             add_spans(sum, span_memory, row_item, column_item, parts, steps - (steps - 1) / TILE_K * TILE_K);
 #endif
         if (panel >= panels || team != 0) continue;
-        __global const float *bias = bias_base + (BIAS ? ((ulong)set.group * panels + panel) * PANEL_COLUMNS + lane : 0);
+        const ulong bias_at = ((ulong)set.group * panels + panel) * PANEL_COLUMNS + lane;
+        __global const float *bias = bias_base + (BIAS ? bias_at : 0);
         _Pragma("unroll") for (uint i = 0; i < ITEM_ROWS; i++) {
             const uint r = i / ROW_VECTOR * PART_ROWS + row_item * ROW_VECTOR + i % ROW_VECTOR;
             if (r >= rows) continue;

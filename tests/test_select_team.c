@@ -137,8 +137,9 @@ typedef struct choice {
     uint32_t also;
 } choice;
 
-static const choice choices[] = {{33, 70, 1, 0},      {1, 5, 1, 0},          {6, 257, 1.3f, SCALES}, {71, 33, 1.1f, ODD},
-                                 {5, 200, 1.7f, TIES}, {16, 100, 0.01f, TIES}, {9, 20, 1000, 0},       {20, 0, 1, 0}};
+static const choice choices[] = {{33, 70, 1, 0},       {1, 5, 1, 0},      {6, 257, 1.3f, SCALES},
+                                 {71, 33, 1.1f, ODD},  {5, 200, 1.7f, TIES}, {16, 100, 0.01f, TIES},
+                                 {9, 20, 1000, 0},     {20, 0, 1, 0}};
 
 static void choose_as_team(const choice *c, uint64_t stream) {
     clmoe_routing rule = trial_rule(c->experts, 1);
