@@ -15,7 +15,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLOATS = ("f32", "bf16", "f16")
 UNPINNED = (1, 64, 512)  # tokens that the layers' table shows without POCL_AFFINITY too
-VENDORS = {"sm_": "NVIDIA", "gfx": "AMD", "dg2": "Intel", "pvc": "Intel", "spir": "SPIR-V"}
+VENDORS = {"sm_": "NVIDIA", "gfx": "AMD", "dg2": "Intel", "pvc": "Intel", "skl": "Intel", "tgl": "Intel", "spir": "SPIR-V"}
 
 
 def documents(files):
