@@ -1,5 +1,5 @@
-/* Select and dispatch of a few tokens in one launch, and for one token the row that its experts read: launches cost
- * more than what they do there. One group of ITEMS work-items (dispatch.clh); the tokens are shared out among them.
+/* Select and dispatch of a few tokens in one launch, and for one token its logits and the row that its experts read:
+ * launches cost more than what they do there. One group of ITEMS work-items (dispatch.clh); the tokens are shared out among them.
  *
  *   ROW     1: one token's x becomes a packed row for all of its experts (gather.clh); ITEMS is 1 then
  *   ROUTER  1: and its logits may be made here too (router_row.clh)

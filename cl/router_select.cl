@@ -49,12 +49,6 @@ static inline real add_part(real sum, __local const float *x, __global const flo
     return sum;
 }
 
-static inline void store_logits(__global float *logits, real value, uint column) {
-    float part[LANES];
-    REAL_STORE(value, part);
-    for (uint c = 0; c < LANES && column + c < CLASSES; c++) logits[column + c] = part[c];
-}
-
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void router_select(
     __global const x_t *x, ulong x_offset, ulong x_stride, SHARD_PARAMETERS,
     __global const float *bias, /* may be NULL */

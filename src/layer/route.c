@@ -1,5 +1,5 @@
-/* Select and dispatch of few tokens in one launch (cl/route.cl), where two would cost more than what they do. May call
- * src/opencl and the stages it joins. */
+/* Select and dispatch of few tokens in one launch (cl/route.cl), where two would cost more than what they do; on CPUs
+ * one token's logits and its row for up besides. May call src/opencl and the stages it joins. */
 #include "layer.h"
 
 /* Scores up to which one work-group is done before the launch it saves would be, and bytes of a router likewise. */
