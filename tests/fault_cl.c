@@ -10,14 +10,14 @@ static atomic_int live[KINDS];
 static atomic_uint calls[FAULT_ENTRIES], all_calls;
 static fault_entry planned_entry = FAULT_ENTRIES;
 static unsigned planned_call;
-static atomic_int happened;
+static atomic_int happened; /* the entry that failed, plus 1 */
 static cl_context shared_context;
 
 int fault_fails(fault_entry entry) {
     const unsigned of_entry = atomic_fetch_add(&calls[entry], 1) + 1, of_all = atomic_fetch_add(&all_calls, 1) + 1;
     const int now =
         planned_entry == FAULT_ENTRIES ? of_all == planned_call : planned_entry == entry && of_entry == planned_call;
-    if (now) atomic_store(&happened, 1);
+    if (now) atomic_store(&happened, (int)entry + 1);
     return now;
 }
 
@@ -177,7 +177,8 @@ void *fault_symbol(void *user, const char *name) {
 
 const char *fault_name(fault_entry entry) { return entry < FAULT_ENTRIES ? names[entry] : "any call"; }
 unsigned fault_calls(fault_entry entry) { return atomic_load(entry < FAULT_ENTRIES ? &calls[entry] : &all_calls); }
-int fault_happened(void) { return atomic_load(&happened); }
+int fault_happened(void) { return atomic_load(&happened) != 0; }
+int fault_happened_in(fault_entry entry) { return atomic_load(&happened) == (int)entry + 1; }
 cl_context fault_shared_context(void) { return shared_context; }
 
 void fault_plan(fault_entry entry, unsigned nth) {

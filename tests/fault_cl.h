@@ -24,8 +24,9 @@ const char *fault_name(fault_entry entry);
 void fault_reset(void);
 /* The nth call (from 1) of this entry will fail; calls of FAULT_ENTRIES: the nth call of any entry. 0: none. */
 void fault_plan(fault_entry entry, unsigned nth);
-/* Whether the planned call came. */
+/* Whether the planned call came, and whether it was one of this entry. */
 int fault_happened(void);
+int fault_happened_in(fault_entry entry);
 unsigned fault_calls(fault_entry entry);
 
 /* Objects created or retained, not yet released, through these entry points. */

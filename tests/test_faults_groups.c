@@ -1,6 +1,8 @@
 /* Every OpenCL call made to fail once, where groups of integers are packed and run on (emulated) matrix units: from the
  * host and from device memory, planned first, the routing of one token and of few in one launch, programs into a pack
  * and out of it. */
+#include <math.h>
+
 #include "fault_trial.h"
 #include "files.h"
 
@@ -105,21 +107,33 @@ static void run_planned(clmoe_context *context, clmoe_weights *planned) {
     STEP(clmoe_context_trim(context, &fault_error));
 }
 
+/* A variant whose kernel does not build gives way to another, whose sums of bf16 products have other roundings. */
+static void check_out(const float *out, uint64_t tokens) {
+    if (!have_expected) memcpy(expected, out, sizeof expected);
+    have_expected = 1;
+    if (!fault_happened_in(ENTRY_clBuildProgram)) {
+        assert_memory_equal(out, expected, tokens * H * sizeof *out);
+        return;
+    }
+    double largest = 0;
+    for (size_t i = 0; i < T * H; i++) largest = fmax(largest, fabs(expected[i]));
+    for (size_t i = 0; i < tokens * H; i++) assert_true(fabs(out[i] - expected[i]) <= largest / 64);
+}
+
 static void run_forwards(clmoe_layer *layer) {
     clmoe_io io;
     clmoe_io_default(&io, sizeof io);
     io.x = at(AT_X);
     io.out = at(AT_OUT);
-    for (io.tokens = T;; io.tokens = 1) { /* a token's result is the same in any company */
-        float out[T * H];
-        const size_t bytes = io.tokens * H * sizeof *out;
+    float outs[2][T * H];
+    for (int i = 0; i < 2; i++) { /* a token's result is the same in any company */
+        io.tokens = i == 0 ? T : 1;
+        const size_t bytes = io.tokens * H * sizeof **outs;
         STEP(clmoe_forward(layer, NULL, queue, &io, 0, NULL, NULL, &fault_error));
-        assert_int_equal(clEnqueueReadBuffer(queue, memory, CL_TRUE, AT_OUT, bytes, out, 0, NULL, NULL), CL_SUCCESS);
-        if (!have_expected) memcpy(expected, out, sizeof out);
-        have_expected = 1;
-        assert_memory_equal(out, expected, bytes);
-        if (io.tokens == 1) break;
+        assert_int_equal(clEnqueueReadBuffer(queue, memory, CL_TRUE, AT_OUT, bytes, outs[i], 0, NULL, NULL), CL_SUCCESS);
+        check_out(outs[i], io.tokens);
     }
+    assert_memory_equal(outs[1], outs[0], H * sizeof **outs);
 }
 
 /* What one context built, another takes from the pack; a pack that cannot be used costs only time. */
