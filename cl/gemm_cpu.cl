@@ -13,7 +13,7 @@
  *   TILE_ROWS     rows of a tile
  *   GROUP_TILES   tiles that share what was decoded: 1 unless block formats are (block_decode.clh)
  *   FULL_TILES    1: with a plan, tiles of TILE_ROWS rows and one of what is left (clmoe_grouped_gemm_desc)
- *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, and those of block_int8.clh
+ *   MICRO         0 by ARITHMETIC, 1 avx512_bf16, 6 avx512_fma where weights are converted, and those of block_int8.clh
  *   PREFETCH_BYTES    how far ahead of the panel's read position; _TALL with tiles of TALL rows or more, which take
  *                     longer for a line than memory does when it is quick
  *   COMBINE       1: where there is one token, its rows may be added up here too (combine.clh): a launch less
@@ -54,6 +54,8 @@ typedef uint row_t;
 #include "micro/avx512_bf16.clh"
 #elif ARITHMETIC == 2
 #include "micro/bf16.clh"
+#elif MICRO == 6 && WEIGHT_FORMAT != FORMAT_F32 && !IS_BLOCKS
+#include "micro/avx512_fma.clh"
 #else
 #include "micro/f32.clh"
 #endif
@@ -75,7 +77,8 @@ static inline uint tile_row(uint rows, uint t, uint tiles) {
 #if FULL_TILES
     return min(rows, t * TILE_ROWS);
 #else
-    return (uint)((ulong)rows * t / tiles);
+    if (t == 0) return 0;
+    return t == tiles ? rows : (uint)((ulong)rows * t / tiles); /* mostly there is one tile: no division */
 #endif
 }
 
@@ -171,6 +174,7 @@ typedef struct job {
     uint one_row;   /* 1: all rows are the one at rows_at */
     ulong elements; /* of a panel */
     float scale[2];
+    __global const weight_t *next; /* the panel after this one, if it is not the one behind it; else NULL */
 } job;
 
 /* The sums of tiles [t, end) for one panel, finished. */
@@ -182,6 +186,7 @@ static inline void panel_tiles(real *sums, const job *w, __global const weight_t
     const uint height = tile_row(w->rows, t + 1, w->tiles) - tile_row(w->rows, t, w->tiles);
     const uint distance = height < TALL ? PREFETCH_BYTES : PREFETCH_BYTES_TALL;
     __global const weight_t *ahead = weights + (fetch_next ? w->elements : distance / sizeof(weight_t));
+    if (w->next != 0 && end == w->tile_end) ahead = w->next;
     const uint count = tile_row(w->rows, end, w->tiles) - tile_row(w->rows, t, w->tiles);
     uint rows = w->rows, tiles = w->tiles;
     if (w->one_row) t = 0, end = rows = tiles = 1;
@@ -201,6 +206,17 @@ static inline void find_rows(job *w, __global const int *plan, uint groups, uint
 }
 
 #ifndef ROUND_VECTORS
+/* Asks for the lines of y that store_tiles will write: each row's lie apart, and a store that misses them waits. */
+static inline void fetch_y(const job *w, __global y_t *y, ulong y_stride, uint t, uint end, uint panel) {
+#if !Y_PACKED && PREFETCH != 0
+    y += (w->first + tile_row(w->rows, t, w->tiles)) * y_stride + panel * PANEL_COLUMNS;
+    for (uint i = tile_row(w->rows, t, w->tiles); i < tile_row(w->rows, end, w->tiles); i++, y += y_stride) {
+        prefetch_store(y);
+        prefetch_store(y + LANES);
+    }
+#endif
+}
+
 /* Stores one panel's sums of tiles [t, end). */
 static inline void store_tiles(const real *sum, const job *w, __global y_t *y, ulong y_stride, uint t, uint end,
                                uint panel) {
@@ -244,6 +260,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
         w.tile_end = min(w.tile_begin + tiles_per_chunk, w.tiles);
         w.scale[0] = SCALED ? scale0[w.group] : 1.0f;
         w.scale[1] = SCALED ? scale1[w.group] : 1.0f;
+#if COMBINE && ARITHMETIC == 3
+        /* Hardly longer than what is fetched ahead: that is the next expert's panel, in place of the one behind. */
+        if (out != 0 && plan != 0) {
+            const int more = n + 1 < last;
+            const ulong group = (ulong)plan[PLAN_ACTIVE(groups) + (more ? n + 1 : 0)];
+            SHARD_PANEL(w.next, group * panels + (more ? panel : min(panel + 1, panels - 1)), w.elements)
+        }
+#endif
         for (uint t = w.tile_begin, end; t < w.tile_end; t = end) {
             end = min(t + GROUP_TILES, w.tile_end);
             real sums[2 * TILE_ROWS * GROUP_TILES];
@@ -257,6 +281,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
                 const ulong index = (ulong)w.group * panels + panel + p;
                 __global const weight_t *weights;
                 SHARD_PANEL(weights, index, w.elements)
+#ifndef ROUND_VECTORS
+                fetch_y(&w, y_base + y_offset, y_stride, t, end, panel);
+#endif
                 panel_tiles(sums, &w, weights, bias_base + (BIAS ? index * PANEL_COLUMNS : 0), t, end);
 #ifdef ROUND_VECTORS
                 for (uint i = 0; i < height; i++) keep_row(values + i * SPAN_VECTORS, sums + 2 * i, p);

@@ -1,5 +1,5 @@
 /* Grouped GEMM, macro-kernel `matrix`: y[row] = epilogue(x[source(row)] . W_group^T) on matrix units, 16-bit operands,
- * sums in f32.
+ * sums in f32. x is of operands: operand_rows.cl makes them of anything else.
  *
  * A work-group of WARPS_DOWN x WARPS_ACROSS warps (waves, sub-groups) owns one tile of rows and GROUP_PANELS
  * neighbouring panels. It walks k in runs of K_RUN. A run's rows of x are gathered, and the panels' pieces copied or
@@ -19,7 +19,7 @@
  *   WARPS_DOWN, WARPS_ACROSS   warps that share out the tile's rows, and its panels
  *   PANELS_EACH                panels of a warp
  *   K_RUN, STAGES              k of a run; runs in local memory: 2 without asynchronous copies
- *   X_FORMAT, WEIGHTED, SLOTS  as in gather.cl; the rest as in panel.clh, epilogue.clh and activation.clh
+ *   SLOTS                      as in gather.cl; the rest as in panel.clh, epilogue.clh and activation.clh
  */
 #ifndef TILE_ROWS
 #define TILE_ROWS 128
@@ -36,12 +36,6 @@
 #ifndef STAGES
 #define STAGES 2
 #endif
-#ifndef X_FORMAT
-#define X_FORMAT 1
-#endif
-#ifndef WEIGHTED
-#define WEIGHTED 0
-#endif
 #ifndef SLOTS
 #define SLOTS 0
 #endif
@@ -55,9 +49,6 @@
 #include "micro/matrix.clh" /* says what LANES is */
 #include "panel.clh"
 #include "plan.clh"
-#define STORAGE_NAME x
-#define STORAGE_FORMAT X_FORMAT
-#include "storage.clh"
 #define Y_PACKED 0
 #include "epilogue.clh"
 #if ARITHMETIC != 2 || PANEL_LANES != 16
@@ -189,8 +180,7 @@ ALWAYS void finish_run(const fragment_c *c, uint i, matrix_lane who, float scale
 }
 
 FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemm_matrix(
-    __global const x_t *x, ulong x_offset, ulong x_stride, /* the rows' source */
-    __global const float *weight, ulong weight_offset,     /* [tokens, SLOTS]; NULL without WEIGHTED */
+    __global const ushort *x, ulong x_offset, ulong x_stride, /* the rows' source */
     SHARD_PARAMETERS,                                      /* packed weights */
     __global const float *bias_base,                       /* may be NULL without BIAS */
     __global const float *scale0, __global const float *scale1, /* may be NULL without SCALED */
@@ -214,7 +204,7 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
     if (!find_job(&job, get_group_id(1), tokens, plan, token_count, token_count_offset, plan_tiles)) return;
 
     loader load = {.x = x, .features = features_in};
-    load_aim_x(&load, x_offset, x_stride, &job, plan, plan_row_slot, weight, weight_offset);
+    load_aim_x(&load, x_offset, x_stride, &job, plan, plan_row_slot);
     const ulong loaded = (ulong)job.group * panels + min(job.panel + load_panel(), panels - 1);
     SHARD_PANEL(load.panel, loaded, panel_elements(features_in))
     fragment_c sums[WARP_FRAGMENTS][WARP_ACROSS];
@@ -245,7 +235,7 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
                 }
                 steady_load(&steady, &load, i);
                 multiply_run(sums, a_tiles[i % STAGES], b_tiles[i % STAGES], warp_row, warp_panel, who);
-                steady_store(&load, a_tiles[(i + AHEAD) % STAGES], b_tiles[(i + AHEAD) % STAGES]);
+                steady_store(&load, b_tiles[(i + AHEAD) % STAGES]);
             }
             steady_advance(&steady);
         }

@@ -82,6 +82,13 @@ test_buffer bed_buffer(bed *b) {
     return test_buffer_new(&b->device, sizeof zeroes, zeroes);
 }
 
+clmoe_context_desc bed_defaults(void) {
+    clmoe_context_desc desc;
+    memset(&desc, 0xee, sizeof desc);
+    clmoe_context_desc_default(&desc, sizeof desc);
+    return desc;
+}
+
 bed bed_open(const clmoe_context_desc *desc) {
     clmoe_context_desc full = {.struct_size = sizeof full};
     if (desc != NULL) full = *desc;

@@ -17,6 +17,9 @@ int bed_make_folder(void **state);
 int bed_remove_folder(void **state);
 void bed_write_file(const char *name, const char *text);
 
+/* The library's defaults, in a struct that was full of other bytes. */
+clmoe_context_desc bed_defaults(void);
+
 typedef struct bed {
     test_device device;
     clmoe__kernel add, scale;

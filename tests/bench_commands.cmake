@@ -6,11 +6,10 @@ set(CLMOE_JSONSCHEMA_PYTHON "python3" CACHE STRING "A Python that has the module
 mark_as_advanced(CLMOE_JSONSCHEMA_PYTHON)
 
 function(bench_command name case)
-    add_test(NAME bench_${name} COMMAND sh "${CMAKE_CURRENT_SOURCE_DIR}/bench_commands.sh" ${case}
+    add_test(NAME bench_${name} COMMAND ${on_pocl} sh "${CMAKE_CURRENT_SOURCE_DIR}/bench_commands.sh" ${case}
              $<TARGET_FILE:clmoe-bench> "${CMAKE_CURRENT_BINARY_DIR}/bench_${name}" ${ARGN})
     set_tests_properties(bench_${name} PROPERTIES LABELS pocl TIMEOUT 1500 SKIP_RETURN_CODE 77
                          ENVIRONMENT "${test_environment}")
-    clmoe_test_bench_cache(bench_${name})
 endfunction()
 
 # The command's JSON against its schema.

@@ -143,7 +143,8 @@ tune)
     ;;
 compare)
     need_python "$1" "$2"
-    # a: 20 forwards of 10 ms give or take 2%; b: the same 30% slower; c: within noise of a; d: another layer
+    # a: 20 forwards of 10 ms give or take 2%; b: the same 30% slower; c: within noise of a; d: another layer; y: a in
+    # the first file's rows, with outputs in f32 and in bf16 that are slower; half: those in bf16 alone
     "$python" - "$folder" <<'EOF' || fail "no input"
 import json, random, sys
 random.seed(7)
@@ -158,7 +159,12 @@ def write(name, scale, model="olmoe"):
     other = {"command": "memory", "device": "a device", "environment": environment, "rows": [memory]}
     with open(f"{sys.argv[1]}/{name}.json", "w") as file:
         json.dump({"documents": [document, other]} if name != "alone" else document, file)
-write("a", 1); write("b", 1.3); write("c", 1.01); write("d", 1, "mixtral"); write("alone", 1.3)
+    return row
+rows = [dict(write("a", 1), y="f32"), dict(write("b", 1.3), y="bf16")]
+write("c", 1.01); write("d", 1, "mixtral"); write("alone", 1.3)
+for name, some in ("y", rows), ("turned", rows[::-1]), ("half", rows[1:]):
+    with open(f"{sys.argv[1]}/{name}.json", "w") as file:
+        json.dump({"command": "layer", "device": "a device", "environment": {}, "results": some}, file)
 EOF
     cd "$folder" || exit 1
     expect() { # STATUS TEXT ARGUMENT...
@@ -177,6 +183,10 @@ EOF
     expect 0 "1 figures: 0 worse" a.json alone.json --tolerance 40
     expect 1 "1 figures: 1 worse" a.json alone.json --tolerance 20
     expect 2 "no figure in common" a.json d.json
+    # rows that store the experts' outputs in different formats are not the same; not to say it means f32
+    expect 0 "2 figures: 0 worse, 0 better, 2 the same" y.json turned.json
+    expect 0 "1 figures: 0 worse, 0 better, 1 the same" a.json y.json
+    expect 2 "no figure in common" a.json half.json
     expect 2 "missing.json" a.json missing.json
     echo '{"rows": [' >broken.json
     expect 2 "broken.json is not JSON" a.json broken.json

@@ -7,7 +7,7 @@
 
 typedef struct gguf_bytes {
     unsigned char *at; /* owned */
-    size_t count;
+    size_t count, room;
 } gguf_bytes;
 
 /* The types of values, and those of tensors that tests write themselves. */

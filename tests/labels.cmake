@@ -2,7 +2,6 @@
 #
 #   clmoe_test_labels(TEST LABEL...)      adds labels. "threads": runs under ThreadSanitizer too. "long": takes more
 #                                         than half a minute, not run under AddressSanitizer
-#   clmoe_test_turns(TEST FOLDER)         not beside those of this FOLDER, where they keep compiled kernels together
 #   clmoe_test_variant(TEST NAME [ENV A=1 B=2 ...] [ARGS ...] [LABELS ...])
 #                                         the same program once more, as the test TEST.NAME in this environment
 #   clmoe_test_oclgrind(TEST [ENV ...] [ARGS ...])
@@ -44,9 +43,3 @@ foreach(test e4m3_gemm e4m3_pack few_slots full_tiles group_layers int8_dots lay
 endforeach()
 # CLBlast keeps what it made until the process ends.
 clmoe_test_labels(test_clblast long)
-
-# Layers of f32, f16 and bf16: about a third of their kernels are those of the others.
-foreach(test arguments arguments_io command_golden devices faults faults_groups golden groups layer layer_io layer_latent
-             layer_limits layer_properties memory_plan model model_rows oclgrind threads tuning)
-    clmoe_test_turns(test_${test} layers)
-endforeach()

@@ -110,6 +110,10 @@ case_result case_buffers_take(const layer_case *c, case_buffers *buffers);
 /* A forward on the device's queue. */
 case_result case_forward(layer_case *c, clmoe_workspace *workspace, const void *x, uint32_t tokens);
 void case_result_free(case_result *result);
+/* A workspace in memory of as many bytes as this many tokens need; both the caller's to free. */
+clmoe_workspace *case_workspace(const layer_case *c, uint32_t tokens, test_buffer *memory);
+/* From options to a result: a layer of its own, random x of this stream, a forward, case_check. */
+case_result case_run(test_device *device, const case_options *options, uint32_t tokens, uint64_t stream);
 
 /* Fails unless out is what the oracle gets for the routes of the result, and the routes fit themselves: indices in
  * range and distinct, load their count. */

@@ -157,6 +157,29 @@ void case_check(const layer_case *c, const void *x, uint32_t tokens, const case_
     case_check_output(c, x, tokens, r->index, r->weight, NULL, r->out);
 }
 
+clmoe_workspace *case_workspace(const layer_case *c, uint32_t tokens, test_buffer *memory) {
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe_workspace_desc d;
+    clmoe_workspace_desc_default(&d, sizeof d);
+    OK(clmoe_layer_workspace_bytes(c->layer, tokens, &d.memory_bytes, &error));
+    *memory = test_buffer_new(c->device, (size_t)d.memory_bytes, NULL);
+    d.memory = memory->at;
+    clmoe_workspace *workspace = NULL;
+    OK(clmoe_workspace_create(c->device->context, c->device->queue, &d, &workspace, &error));
+    return workspace;
+}
+
+case_result case_run(test_device *device, const case_options *options, uint32_t tokens, uint64_t stream) {
+    layer_case *c = case_new(device, options);
+    test_random random = test_random_new(stream);
+    void *x = case_input(c, tokens, &random);
+    case_result r = case_forward(c, NULL, x, tokens);
+    case_check(c, x, tokens, &r);
+    free(x);
+    case_free(c);
+    return r;
+}
+
 void case_same_bits(const char *what, const void *a, const void *b, size_t bytes) {
     const uint8_t *p = a, *q = b;
     for (size_t i = 0; i < bytes; i++) {

@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 #include "layer_case.h"
+#include "one_device.h"
 #include "poke.h"
 
 enum { H = 12, I = 10, E = 4, K = 2, LATENT = 7 };
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 
 static uint64_t bytes_in_use(void) {
@@ -363,22 +363,10 @@ static void test_struct_sizes(void **state) {
     case_free(c);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_context), cmocka_unit_test(test_describe),  cmocka_unit_test(test_weights),
         cmocka_unit_test(test_layer),   cmocka_unit_test(test_workspace), cmocka_unit_test(test_struct_sizes),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,8 +1,8 @@
 /* What is refused of weights in block formats: each thing once, with its status and its name, and nothing is
  * created. */
 #include "layer_case.h"
+#include "one_device.h"
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 
 enum { H = 64, I = 96, E = 3 };
@@ -143,20 +143,8 @@ static void test_stage(void **state) {
 #undef REFUSED_STAGE
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_shapes),
                                        cmocka_unit_test(test_buffers), cmocka_unit_test(test_stage)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

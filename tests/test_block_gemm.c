@@ -224,6 +224,33 @@ static void test_vector_widths(void **state) {
     }
 }
 
+/* Scales that are powers of two, which CPUs add to the exponents of sums where they fit there (block_int8.clh): the
+ * smallest, the largest that fit, and in every other 32 columns some that do not. Every width against kernels that
+ * multiply. */
+static void test_powers(void **state) {
+    (void)state;
+    static const uint8_t powers[] = {0, 1, 2, 120, 231, 232, 233, 236};
+    product p = edges(block_format_of(CLMOE_MXFP4), CLMOE_ARITHMETIC_INT8);
+    test_random random = test_random_new(2301);
+    const uint32_t blocks = p.k / p.format->values;
+    for (uint32_t i = 0; i < p.n * blocks; i++)
+        p.blocks[(size_t)i * p.format->bytes] = powers[test_random_below(&random, i / blocks / 32 % 2 == 0 ? 6 : 8)];
+    char first[64], variant[64];
+    test_device any = open_narrow(0, "cpu");
+    float *reference = multiply(&any, &p, MOST_ROWS, first);
+    for (size_t i = 0; i < (size_t)MOST_ROWS * p.n; i++) assert_true(isfinite(reference[i]));
+    for (uint32_t width = 4; width <= 16; width *= 2) {
+        test_device device = open_narrow(width, NULL);
+        float *y = multiply(&device, &p, MOST_ROWS, variant);
+        same_bits(&p, variant, MOST_ROWS, y, first, reference);
+        free(y);
+        test_close(&device);
+    }
+    test_close(&any);
+    free(reference);
+    product_free(&p);
+}
+
 /* ------------------------------------------------------------------------------------------- with a plan */
 
 enum { TOKENS = 41, SLOTS = 2, GROUPS = 3 };
@@ -300,6 +327,6 @@ static void test_planned(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_variants), cmocka_unit_test(test_vector_widths),
-                                       cmocka_unit_test(test_planned)};
+                                       cmocka_unit_test(test_powers), cmocka_unit_test(test_planned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,13 +102,7 @@ static void test_order_and_batch(void **state) {
 /* The result of the same layer and input in a context of this kind, checked against the oracle. */
 static case_result run_with(const clmoe_context_desc *desc, const case_options *o, uint32_t tokens) {
     test_device device = test_open(desc);
-    layer_case *c = case_new(&device, o);
-    test_random random = test_random_new(32);
-    void *x = case_input(c, tokens, &random);
-    case_result r = case_forward(c, NULL, x, tokens);
-    case_check(c, x, tokens, &r);
-    free(x);
-    case_free(c);
+    const case_result r = case_run(&device, o, tokens, 32);
     test_close(&device);
     return r;
 }
@@ -189,13 +183,8 @@ static void test_exact_workspace(void **state) {
         const case_options o = options_of(&kinds[i / COUNT(batches)]);
         const uint32_t T = batches[i % COUNT(batches)];
         layer_case *c = case_new(&device, &o);
-        clmoe_workspace_desc d;
-        clmoe_workspace_desc_default(&d, sizeof d);
-        OK(clmoe_layer_workspace_bytes(c->layer, T, &d.memory_bytes, &error));
-        test_buffer memory = test_buffer_new(&device, (size_t)d.memory_bytes, NULL);
-        d.memory = memory.at;
-        clmoe_workspace *workspace = NULL;
-        OK(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error));
+        test_buffer memory;
+        clmoe_workspace *workspace = case_workspace(c, T, &memory);
         void *x = case_input(c, T, &random);
         case_result r = case_forward(c, workspace, x, T);
         case_check(c, x, T, &r);

@@ -4,8 +4,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "one_device.h"
 #include "oracle.h"
-#include "support.h"
 
 typedef struct combine_case {
     uint32_t hidden, slots, tokens, x_format, out_format, y_format;
@@ -23,8 +23,6 @@ typedef struct combine_data {
     int32_t *slot_row, *index;
     void *x, *y, *out;
 } combine_data;
-
-static test_device device;
 
 static void *memory(size_t bytes) {
     void *m = calloc(bytes + 1, 1);
@@ -254,18 +252,6 @@ static combine_case plain(uint32_t hidden, uint32_t slots, uint32_t tokens) {
 /* ------------------------------------------------------------------------------------------------- tests */
 
 static int is_left_out(size_t i) { return getenv("CLMOE_TEST_SHORT") != NULL && i % 7 != 0; }
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
 
 static void test_shapes(void **state) {
     (void)state;

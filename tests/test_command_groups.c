@@ -5,8 +5,7 @@
 
 #include "command.h"
 #include "model_group_rows.h"
-
-static test_device device;
+#include "one_device.h"
 
 #define GPTQ(more) "{'quant_method': 'gptq', 'bits': 4, 'group_size': 128" more "}"
 #define AWQ(more)  "{'quant_method': 'awq', 'bits': 4, 'group_size': 128" more "}"
@@ -157,22 +156,10 @@ static void test_broken(void **state) {
     with_checkpoint(b->order, b->config, b);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     enum { ROW_COUNT = sizeof rows / sizeof *rows };
     static struct CMUnitTest tests[ROW_COUNT + 1] = {cmocka_unit_test(test_sound)};
     for (size_t i = 0; i < ROW_COUNT; i++)
         tests[1 + i] = (struct CMUnitTest){rows[i].says, test_broken, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,32 +1,9 @@
-/* Contexts through the public API: choosing a device by every form, limits, adoption, symbol functions, kernel folders,
- * texts. Runs on any device; what needs the CPU's own says so. */
+/* Contexts through the public API: descriptions, limits, symbol functions, kernel folders, texts. Runs on any device;
+ * what needs the CPU's own says so. test_context_devices.c has the choice of a device. */
 #include "bed.h"
 
-#include <ctype.h>
 #include <dlfcn.h>
 #include <stdio.h>
-
-static clmoe_context_desc defaults(void) {
-    clmoe_context_desc desc;
-    memset(&desc, 0xee, sizeof desc);
-    clmoe_context_desc_default(&desc, sizeof desc);
-    return desc;
-}
-
-/* The device that a text chooses, NULL with the error written if none. */
-static cl_device_id chosen(const char *text, clmoe_error *error) {
-    clmoe_context_desc desc = defaults();
-    clmoe_context *context = NULL;
-    cl_device_id device = NULL;
-    desc.device = text;
-    if (clmoe_context_create(&desc, &context, error) != CLMOE_OK) {
-        assert_null(context);
-        return NULL;
-    }
-    assert_int_equal(clmoe_context_opencl(context, NULL, &device, error), CLMOE_OK);
-    clmoe_context_destroy(context);
-    return device;
-}
 
 static void versions_and_statuses_have_names(void **state) {
     (void)state;
@@ -39,119 +16,20 @@ static void versions_and_statuses_have_names(void **state) {
     assert_string_equal(clmoe_status_name((clmoe_status)99), "unknown status");
 }
 
-static void devices_are_found_by_every_form(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    cl_platform_id platforms[16];
-    cl_uint platform_count = 0;
-    assert_int_equal(clGetPlatformIDs(16, platforms, &platform_count), CL_SUCCESS);
-    for (cl_uint p = 0; p < platform_count; p++) {
-        cl_device_id devices[16];
-        cl_uint device_count = 0;
-        if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 16, devices, &device_count) != CL_SUCCESS) continue;
-        for (cl_uint d = 0; d < device_count; d++) {
-            char text[256], part[256];
-            (void)snprintf(text, sizeof text, "%u:%u", p, d);
-            assert_ptr_equal(chosen(text, &error), devices[d]);
-            if (platform_count > 1 || device_count > 1) continue;
-            assert_int_equal(clGetDeviceInfo(devices[d], CL_DEVICE_NAME, sizeof text, text, NULL), CL_SUCCESS);
-            assert_ptr_equal(chosen(text, &error), devices[d]);
-            (void)snprintf(part, sizeof part, "%s", text + 2); /* from the middle, and the other case */
-            for (char *c = part; *c != '\0'; c++) *c = (char)(islower((unsigned char)*c) ? toupper(*c) : tolower(*c));
-            assert_ptr_equal(chosen(part, &error), devices[d]);
-            assert_int_equal(clGetPlatformInfo(platforms[p], CL_PLATFORM_NAME, sizeof text, text, NULL), CL_SUCCESS);
-            assert_ptr_equal(chosen(text, &error), devices[d]);
-            assert_ptr_equal(chosen(NULL, &error), devices[d]);
-            assert_ptr_equal(chosen("", &error), devices[d]);
-        }
-    }
-    const struct {
-        const char *text;
-        cl_device_type type;
-    } kinds[] = {{"gpu", CL_DEVICE_TYPE_GPU},
-                 {"GPU", CL_DEVICE_TYPE_GPU},
-                 {"cpu", CL_DEVICE_TYPE_CPU},
-                 {"Cpu", CL_DEVICE_TYPE_CPU}};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        cl_device_type type = 0;
-        cl_device_id device = chosen(kinds[i].text, &error);
-        if (device == NULL) {
-            assert_int_equal(error.status, CLMOE_NO_DEVICE);
-        } else {
-            assert_int_equal(clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL), CL_SUCCESS);
-            assert_true((type & kinds[i].type) != 0);
-        }
-    }
-}
-
-static void unknown_devices_list_what_there_is(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    const char *const wrong[] = {"no such device", "0:77", "77:0", "99999999999:0", "0:0x", "0:", ":0",
-                                 "0:-1",           "0: 0", "%s%n"};
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        error.status = CLMOE_OK;
-        assert_null(chosen(wrong[i], &error));
-        test_fails(error.status, &error, CLMOE_NO_DEVICE, wrong[i]);
-        assert_string_equal(error.argument, "device");
-        assert_non_null(strstr(error.message, "there is 0:0 "));
-    }
-}
-
-/* A loader without a driver: what it says, or an answer of no platforms. */
-static cl_int CL_API_CALL no_platforms(cl_uint n, cl_platform_id *platforms, cl_uint *count) {
-    (void)n;
-    (void)platforms;
-    if (count != NULL) *count = 0;
-    return CL_SUCCESS;
-}
-
-static void *of_no_driver(void *user, const char *name) {
-    cl_int(CL_API_CALL * none)(cl_uint, cl_platform_id *, cl_uint *) = no_platforms;
-    void *symbol = dlsym(RTLD_DEFAULT, name);
-    (void)user;
-    if (strcmp(name, "clGetPlatformIDs") == 0) memcpy(&symbol, &none, sizeof symbol);
-    return symbol;
-}
-
-static void no_driver_is_said_to_be_missing(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    clmoe_context_desc desc = defaults();
-    clmoe_context *context = (clmoe_context *)&desc;
-    desc.get_symbol = of_no_driver;
-    FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_NO_DEVICE, "there is no OpenCL device");
-    assert_null(context);
-}
-
-static void the_environment_names_a_device(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    const char *before = getenv("CLMOE_DEVICE");
-    char kept[128] = "";
-    if (before != NULL) (void)snprintf(kept, sizeof kept, "%s", before);
-    assert_int_equal(setenv("CLMOE_DEVICE", "nothing of the kind", 1), 0);
-    assert_null(chosen(NULL, &error));
-    test_fails(error.status, &error, CLMOE_NO_DEVICE, "CLMOE_DEVICE=\"nothing of the kind\"");
-    assert_string_equal(error.argument, "CLMOE_DEVICE");
-    assert_non_null(chosen("0:0", &error)); /* the description comes first */
-    assert_int_equal(before != NULL ? setenv("CLMOE_DEVICE", kept, 1) : unsetenv("CLMOE_DEVICE"), 0);
-}
-
 static void descriptions_are_checked(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_context *context = NULL;
-    clmoe_context_desc desc = defaults();
+    clmoe_context_desc desc = bed_defaults();
     FAILS(clmoe_context_create(&desc, NULL, &error), CLMOE_INVALID_ARGUMENT, "context");
     desc.struct_size = 3;
     FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_INVALID_ARGUMENT, "struct_size");
-    desc = defaults();
+    desc = bed_defaults();
     desc.struct_size = offsetof(clmoe_context_desc, adopt_context); /* an older caller: the rest is not read */
     desc.adopt_device = (cl_device_id)&desc;
     OK(clmoe_context_create(&desc, &context, &error));
     clmoe_context_destroy(context);
-    desc = defaults();
+    desc = bed_defaults();
     desc.adopt_device = (cl_device_id)&desc;
     context = (clmoe_context *)&desc;
     FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_INVALID_ARGUMENT, "adopt_context");
@@ -166,7 +44,7 @@ static void limits_are_lowered_or_refused(void **state) {
     test_device device = test_open(NULL);
     const clmoe__device own = device.context->device;
     test_close(&device);
-    clmoe_context_desc desc = defaults();
+    clmoe_context_desc desc = bed_defaults();
     desc.max_alloc_bytes = 1 << 20;
     desc.max_local_bytes = 1024;
     desc.max_work_group_size = 16;
@@ -185,7 +63,7 @@ static void limits_are_lowered_or_refused(void **state) {
     const char *const names[] = {"max_alloc_bytes", "max_local_bytes", "max_work_group_size", "vector_width",
                                  "vector_width", "max_workspace_bytes"};
     for (int i = 0; i < 6; i++) {
-        desc = defaults();
+        desc = bed_defaults();
         if (i == 0) desc.max_alloc_bytes = own.max_alloc_bytes + 1;
         if (i == 1) desc.max_local_bytes = own.local_bytes + 1;
         if (i == 2) desc.max_work_group_size = own.max_work_group_size + 1;
@@ -200,7 +78,7 @@ static void limits_are_lowered_or_refused(void **state) {
 static void the_environment_gives_a_vector_width(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
-    clmoe_context_desc desc = defaults();
+    clmoe_context_desc desc = bed_defaults();
     clmoe_context *context = NULL;
     static const char *const wrong[] = {"5", "64", "4x", "-4", "4294967300"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -214,94 +92,16 @@ static void the_environment_gives_a_vector_width(void **state) {
     assert_int_equal(unsetenv("CLMOE_VECTOR_WIDTH"), 0);
 }
 
-static cl_uint references_of(cl_context cl) {
-    cl_uint count = 0;
-    assert_int_equal(clGetContextInfo(cl, CL_CONTEXT_REFERENCE_COUNT, sizeof count, &count, NULL), CL_SUCCESS);
-    return count;
-}
-
-static void contexts_are_adopted(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    test_device device = test_open(NULL);
-    clmoe_context_desc desc = defaults();
-    clmoe_context *context = NULL;
-    cl_context cl = NULL;
-    cl_device_id id = NULL;
-    const cl_uint before = references_of(device.cl);
-    desc.adopt_context = device.cl;
-    desc.adopt_device = device.id;
-    desc.device = "ignored"; /* as the header says */
-    OK(clmoe_context_create(&desc, &context, &error));
-    OK(clmoe_context_opencl(context, &cl, &id, &error));
-    assert_ptr_equal(cl, device.cl);
-    assert_ptr_equal(id, device.id);
-    assert_int_equal(references_of(device.cl), before + 1);
-    clmoe_context_destroy(context);
-    assert_int_equal(references_of(device.cl), before);
-
-    cl_device_id parts[8];
-    cl_uint count = 0;
-    const cl_device_partition_property halves[] = {CL_DEVICE_PARTITION_EQUALLY, 1, 0};
-    if (clCreateSubDevices(device.id, halves, 8, parts, &count) == CL_SUCCESS) {
-        desc.adopt_context = clCreateContext(NULL, count, parts, NULL, NULL, NULL);
-        desc.adopt_device = parts[0];
-        assert_non_null(desc.adopt_context);
-        bed b = bed_open(&desc);
-        assert_true(b.device.context->device.is_sub_device);
-        OK(mix(&b, NULL, b.device.queue, &b.y, 5, 0, NULL, NULL, &error));
-        bed_expect(&b, &b.y, mixed(0, 5));
-        bed_close(&b);
-        assert_int_equal(clReleaseContext(desc.adopt_context), CL_SUCCESS);
-        for (cl_uint i = 0; i < count; i++) assert_int_equal(clReleaseDevice(parts[i]), CL_SUCCESS);
-    }
-    test_close(&device);
-}
-
 /* Symbols from the loader this test is linked to, except the one that `user` names. */
 static void *all_but(void *user, const char *name) {
     if (user != NULL && strcmp(name, user) == 0) return NULL;
     return dlsym(RTLD_DEFAULT, name);
 }
 
-/* Stands for a context that has one device, another one. */
-static cl_int CL_API_CALL other_devices(cl_context context, cl_context_info what, size_t size, void *value,
-                                        size_t *needed) {
-    (void)context;
-    assert_int_equal(what, CL_CONTEXT_DEVICES);
-    if (value != NULL) memset(value, 0x77, size);
-    if (needed != NULL) *needed = sizeof(cl_device_id);
-    return CL_SUCCESS;
-}
-
-static void *with_other_devices(void *user, const char *name) {
-    void *symbol = dlsym(RTLD_DEFAULT, name);
-    cl_int(CL_API_CALL * other)(cl_context, cl_context_info, size_t, void *, size_t *) = other_devices;
-    (void)user;
-    if (strcmp(name, "clGetContextInfo") == 0) memcpy(&symbol, &other, sizeof symbol);
-    return symbol;
-}
-
-static void adopted_devices_must_be_the_contexts(void **state) {
-    (void)state;
-    clmoe_error error = {.struct_size = sizeof error};
-    test_device device = test_open(NULL);
-    clmoe_context_desc desc = defaults();
-    clmoe_context *context = NULL;
-    const cl_uint before = references_of(device.cl);
-    desc.adopt_context = device.cl;
-    desc.adopt_device = device.id;
-    desc.get_symbol = with_other_devices;
-    FAILS(clmoe_context_create(&desc, &context, &error), CLMOE_INVALID_ARGUMENT, "adopt_device");
-    assert_null(context);
-    assert_int_equal(references_of(device.cl), before);
-    test_close(&device);
-}
-
 static void symbols_come_from_the_caller(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
-    clmoe_context_desc desc = defaults();
+    clmoe_context_desc desc = bed_defaults();
     clmoe_context *context = NULL;
     desc.get_symbol = all_but;
     OK(clmoe_context_create(&desc, &context, &error));
@@ -319,8 +119,8 @@ static void symbols_come_from_the_caller(void **state) {
 static void describe_fits_any_capacity(void **state) {
     (void)state;
     clmoe_error error = {.struct_size = sizeof error};
-    clmoe_context_desc desc = defaults();
-    desc.disable = "slow,slower";
+    clmoe_context_desc desc = bed_defaults();
+    desc.disable = "gpu,portable";
     test_device device = test_open(&desc);
     size_t length = 0, again = 0;
     OK(clmoe_context_describe(device.context, NULL, 0, &length, &error));
@@ -330,7 +130,7 @@ static void describe_fits_any_capacity(void **state) {
     OK(clmoe_context_describe(device.context, whole, length + 1, NULL, &error));
     assert_int_equal(strlen(whole), length);
     assert_non_null(strstr(whole, device.context->device.name));
-    assert_non_null(strstr(whole, "slow,slower"));
+    assert_non_null(strstr(whole, "gpu,portable"));
     for (size_t capacity = 1; capacity <= length; capacity += 7) {
         memset(part, 'x', length + 1);
         OK(clmoe_context_describe(device.context, part, capacity, &again, &error));
@@ -380,11 +180,11 @@ static void kernel_folders_replace_the_embedded(void **state) {
     clmoe__kernel_destroy(device.context, &kernel);
     test_close(&device);
 
-    clmoe_context_desc desc = defaults();
-    desc.kernel_dir = "/nowhere at all";
+    clmoe_context_desc desc = bed_defaults();
+    desc.kernel_dir = bed_folder;
     device = test_open(&desc);
-    FAILS(clmoe__kernel_create(device.context, "select.cl", "edited", &options, "select", &kernel, &error),
-          CLMOE_KERNEL_SOURCE, "/nowhere at all/select.cl");
+    FAILS(clmoe__kernel_create(device.context, "dispatch.cl", "edited", &options, "dispatch", &kernel, &error),
+          CLMOE_KERNEL_SOURCE, "/dispatch.cl");
     test_close(&device);
 }
 
@@ -395,7 +195,7 @@ static void keep_line(void *user, const char *line) {
 static void the_log_tells_the_device(void **state) {
     (void)state;
     char line[512] = "";
-    clmoe_context_desc desc = defaults();
+    clmoe_context_desc desc = bed_defaults();
     desc.log = keep_line;
     desc.log_user = line;
     test_device device = test_open(&desc);
@@ -407,15 +207,9 @@ static void the_log_tells_the_device(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_and_statuses_have_names),
-        cmocka_unit_test(devices_are_found_by_every_form),
-        cmocka_unit_test(unknown_devices_list_what_there_is),
-        cmocka_unit_test(no_driver_is_said_to_be_missing),
-        cmocka_unit_test(the_environment_names_a_device),
         cmocka_unit_test(the_environment_gives_a_vector_width),
         cmocka_unit_test(descriptions_are_checked),
         cmocka_unit_test(limits_are_lowered_or_refused),
-        cmocka_unit_test(contexts_are_adopted),
-        cmocka_unit_test(adopted_devices_must_be_the_contexts),
         cmocka_unit_test(symbols_come_from_the_caller),
         cmocka_unit_test(describe_fits_any_capacity),
         cmocka_unit_test(statistics_respect_the_callers_struct),

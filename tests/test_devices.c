@@ -82,7 +82,7 @@ static clmoe_context_desc plain(void) {
 
 static void test_variants(void **state) {
     (void)state;
-    static const char *const disabled[] = {"avx512_bf16", "cpu", "cpu/avx512_bf16,cpu/fma,gpu/tile"};
+    static const char *const disabled[] = {"avx512_bf16", "cpu", "cpu/avx512_bf16,cpu/avx512_fma,cpu/fma,gpu/tile"};
     case_result reference[CASES];
     clmoe_context_desc d = plain();
     run_all(&d, ALL, "", reference, 1);

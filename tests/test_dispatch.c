@@ -1,7 +1,7 @@
 /* Dispatch against a sort in straight loops: every part of the plan, load, and bounds. CLMOE_TEST_SHORT=1: a case of
  * thirteen, for devices that compile slowly. */
+#include "one_device.h"
 #include "opencl/context.h"
-#include "support.h"
 
 /* ------------------------------------------------------------------------------------------------ oracle */
 
@@ -160,12 +160,12 @@ static int is_left_out(void) {
     return getenv("CLMOE_TEST_SHORT") != NULL && cases++ % 13 != 0;
 }
 
-static void run_case(test_device *device, test_random *random, dispatch_case c) {
+static void run_case(test_random *random, dispatch_case c) {
     if (is_left_out()) return;
     clmoe_error error = {.struct_size = sizeof error};
     const clmoe_dispatch_desc desc = case_desc(&c);
     clmoe_dispatch *dispatch = NULL;
-    OK(clmoe_dispatch_create(device->context, &desc, &dispatch, &error));
+    OK(clmoe_dispatch_create(device.context, &desc, &dispatch, &error));
     clmoe_plan_layout layout = {.struct_size = sizeof layout};
     OK(clmoe_dispatch_plan_layout(dispatch, c.tokens, c.max_rows, &layout, &error));
     check_layout(&c, &layout);
@@ -174,10 +174,10 @@ static void run_case(test_device *device, test_random *random, dispatch_case c) 
     int32_t *index = ints(all), *got = ints((size_t)layout.total), *load = ints(c.classes), *got_load = ints(c.classes);
     fill_index(&c, random, index);
     for (uint32_t i = 0; i < c.classes; i++) load[i] = (int32_t)i * 3 - 5;
-    test_buffer index_at = test_buffer_new(device, all * 4, index);
-    test_buffer plan_at = test_buffer_new(device, (size_t)layout.total * 4, NULL);
-    test_buffer load_at = test_buffer_new(device, c.classes * sizeof(int32_t), load);
-    test_buffer valid_at = test_buffer_new(device, 4, &c.valid);
+    test_buffer index_at = test_buffer_new(&device, all * 4, index);
+    test_buffer plan_at = test_buffer_new(&device, (size_t)layout.total * 4, NULL);
+    test_buffer load_at = test_buffer_new(&device, c.classes * sizeof(int32_t), load);
+    test_buffer valid_at = test_buffer_new(&device, 4, &c.valid);
 
     clmoe_dispatch_io io;
     clmoe_dispatch_io_default(&io, sizeof io);
@@ -189,14 +189,14 @@ static void run_case(test_device *device, test_random *random, dispatch_case c) 
     if (c.load != 0) io.load = load_at.at;
     io.load_accumulate = c.load == 2;
     cl_event done = NULL;
-    OK(clmoe_dispatch_enqueue(dispatch, NULL, device->queue, &io, 0, NULL, &done, &error));
+    OK(clmoe_dispatch_enqueue(dispatch, NULL, device.queue, &io, 0, NULL, &done, &error));
     clmoe_dispatch_destroy(dispatch); /* legal while it runs */
     assert_int_equal(clWaitForEvents(1, &done), CL_SUCCESS);
     clReleaseEvent(done);
 
     oracle_plan plan = oracle_dispatch(&c, index);
-    test_buffer_read(device, &plan_at, got);
-    test_buffer_read(device, &load_at, got_load);
+    test_buffer_read(&device, &plan_at, got);
+    test_buffer_read(&device, &load_at, got_load);
     compare(&c, &layout, got, &plan);
     for (uint32_t i = 0; i < c.classes; i++) {
         if (c.load == 0) plan.load[i] = load[i];
@@ -204,10 +204,10 @@ static void run_case(test_device *device, test_random *random, dispatch_case c) 
     }
     same(&c, "load", got_load, plan.load, c.classes);
     oracle_free(&plan);
-    test_buffer_free(device, &index_at);
-    test_buffer_free(device, &plan_at);
-    test_buffer_free(device, &load_at);
-    test_buffer_free(device, &valid_at);
+    test_buffer_free(&device, &index_at);
+    test_buffer_free(&device, &plan_at);
+    test_buffer_free(&device, &load_at);
+    test_buffer_free(&device, &valid_at);
     free(index);
     free(got);
     free(load);
@@ -216,24 +216,10 @@ static void run_case(test_device *device, test_random *random, dispatch_case c) 
 
 /* ------------------------------------------------------------------------------------------------- tests */
 
-static test_device device;
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
 /* With groups of many work-items: the device only claims to be something else than a CPU. */
 static int open_as_gpu(void **state) {
     (void)open_device(state);
     device.context->device.is_cpu = 0;
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
     return 0;
 }
 
@@ -254,7 +240,7 @@ static void test_shapes(void **state) {
                                          .load = (int)test_random_below(&random, 3),
                                          .pattern = pattern,
                                          .full_tiles = test_random_below(&random, 2)};
-                run_case(&device, &random, c);
+                run_case(&random, c);
             }
         }
     }
@@ -274,7 +260,7 @@ static void test_every_expert(void **state) {
                                  .valid = INT32_MIN,
                                  .load = 1,
                                  .pattern = ROUND_ROBIN};
-        run_case(&device, &random, c);
+        run_case(&random, c);
     }
 }
 
@@ -291,7 +277,7 @@ static void test_local_ranges(void **state) {
                            .pattern = (int)test_random_below(&random, PATTERNS)};
         c.first = test_random_below(&random, c.classes);
         c.local = 1 + test_random_below(&random, c.classes - c.first);
-        run_case(&device, &random, c);
+        run_case(&random, c);
     }
 }
 
@@ -312,7 +298,7 @@ static void test_bounds(void **state) {
                                      .valid = valid[v],
                                      .load = 2,
                                      .pattern = (int)(v + m) % PATTERNS};
-            run_case(&device, &random, c);
+            run_case(&random, c);
         }
     }
 }
@@ -332,14 +318,14 @@ static void test_chunks(void **state) {
                                .valid = INT32_MIN,
                                .load = 1,
                                .pattern = pattern};
-            run_case(&device, &random, c);
+            run_case(&random, c);
             c.max_rows = c.tokens;
             c.valid = (int32_t)c.tokens - 100;
             c.first = c.classes / 3;
             c.local = c.classes - c.first;
-            run_case(&device, &random, c);
+            run_case(&random, c);
             c.valid = 1; /* fewer slots than chunks */
-            run_case(&device, &random, c);
+            run_case(&random, c);
         }
     }
 }

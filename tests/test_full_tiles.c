@@ -1,25 +1,12 @@
 /* Tiles of full height and a rest (full_tiles of the dispatch and of the grouped GEMM) against near-equal ones: a
  * row's bits do not depend on its tile, so both ways give the same y, wherever the borders fall. */
-#include "support.h"
+#include "one_device.h"
 
 enum { GROUPS = 5, SLOTS = 2, IN = 48, OUT = 40, TOKENS = 263 };
 
 static clmoe_error error = {.struct_size = sizeof error};
-static test_device device;
 static float weight[GROUPS * OUT * IN], gate[GROUPS * OUT * IN], x[TOKENS * IN];
 static int32_t chosen[TOKENS * SLOTS];
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
 
 static clmoe_grouped_gemm *make_gemm(uint32_t full_tiles, uint32_t weight_format, uint32_t arithmetic) {
     clmoe_grouped_gemm_desc d;

@@ -7,13 +7,11 @@
 #include <clmoe/clmoe_model.h>
 
 #include "golden.h"
-#include "support.h"
+#include "one_device.h"
 
 #define NMSE_MAX 4e-4 /* of llama.cpp's own results, at most */
 
 static const char *const cases[] = {"deepseek2_groups", "gpt_oss_mxfp4", "olmoe_q4_K_q6_K", "qwen3moe_q8_0"};
-
-static test_device device;
 
 enum { OUT, INDEX, WEIGHT, LOAD, RESULTS };
 
@@ -90,22 +88,10 @@ static void test_case(void **state) {
     golden_close(&g);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     enum { COUNT = sizeof cases / sizeof *cases };
     struct CMUnitTest tests[COUNT];
     for (size_t i = 0; i < COUNT; i++)
         tests[i] = (struct CMUnitTest){cases[i], test_case, NULL, NULL, (void *)(uintptr_t)cases[i]};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -8,10 +8,9 @@
 #include "gguf_rows.h"
 #include "layer_routes.h"
 #include "model_files.h"
+#include "one_device.h"
 
 #define TOKENS 7
-
-static test_device device;
 
 static json_t *metadata_of(const model_row *row) {
     clmoe_error error = {0};
@@ -197,25 +196,13 @@ static void dense_models(void **state) {
     }
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     struct CMUnitTest *tests = calloc(gguf_row_count + 2, sizeof *tests);
     for (unsigned i = 0; i < gguf_row_count; i++)
         tests[i] = (struct CMUnitTest){gguf_rows[i].name, test_row, NULL, NULL, (void *)(uintptr_t)&gguf_rows[i]};
     tests[gguf_row_count] = (struct CMUnitTest){"dense models", dense_models, NULL, NULL, NULL};
     tests[gguf_row_count + 1] = (struct CMUnitTest){"factors", test_factors, NULL, NULL, NULL};
-    const int failed = _cmocka_run_group_tests("GGUF rows", tests, gguf_row_count + 2, setup, teardown);
+    const int failed = _cmocka_run_group_tests("GGUF rows", tests, gguf_row_count + 2, open_device, close_device);
     free(tests);
     return failed;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "golden.h"
-#include "support.h"
+#include "one_device.h"
 
 typedef struct family {
     const char *name, *preset;
@@ -156,7 +156,7 @@ static clmoe_tensor tensor(const golden *g, const family *f, const char *name, u
     return t;
 }
 
-static clmoe_weights *make_weights(test_device *device, const golden *g, const family *f, uint32_t format) {
+static clmoe_weights *make_weights(const golden *g, const family *f, uint32_t format) {
     clmoe_weights_desc d;
     clmoe_weights_desc_default(&d, sizeof d);
     clmoe_error error = {.struct_size = sizeof error};
@@ -183,12 +183,12 @@ static clmoe_weights *make_weights(test_device *device, const golden *g, const f
         d.shared_gate = tensor(g, f, f->shared_gate, CLMOE_OUT_IN, &s);
     }
     clmoe_weights *weights = NULL;
-    OK(clmoe_weights_create(device->context, &d, &weights, &error));
+    OK(clmoe_weights_create(device.context, &d, &weights, &error));
     for (size_t i = 0; i < s.count; i++) free(s.memory[i]);
     return weights;
 }
 
-static clmoe_layer *make_layer(test_device *device, const golden *g, const family *f, clmoe_weights *weights) {
+static clmoe_layer *make_layer(const golden *g, const family *f, clmoe_weights *weights) {
     clmoe_error error = {.struct_size = sizeof error};
     clmoe_layer_desc d;
     clmoe_layer_desc_default(&d, sizeof d);
@@ -205,18 +205,18 @@ static clmoe_layer *make_layer(test_device *device, const golden *g, const famil
         d.activation.up_offset = 1;
     }
     clmoe_layer *layer = NULL;
-    OK(clmoe_layer_create(device->context, weights, &d, &layer, &error));
+    OK(clmoe_layer_create(device.context, weights, &d, &layer, &error));
     return layer;
 }
 
-static void run_case(test_device *device, const golden *g, const family *f, uint32_t format, double tolerance) {
+static void run_case(const golden *g, const family *f, uint32_t format, double tolerance) {
     clmoe_error error = {.struct_size = sizeof error};
-    clmoe_weights *weights = make_weights(device, g, f, format);
-    clmoe_layer *layer = make_layer(device, g, f, weights);
+    clmoe_weights *weights = make_weights(g, f, format);
+    clmoe_layer *layer = make_layer(g, f, weights);
     const size_t T = g->tokens, H = g->hidden, K = g->top_k, E = g->experts;
-    test_buffer x = test_buffer_new(device, T * H * 4, golden_find(g, "hidden_states")->data);
-    test_buffer out = test_buffer_new(device, T * H * 4, NULL), index = test_buffer_new(device, T * K * 4, NULL);
-    test_buffer weight = test_buffer_new(device, T * K * 4, NULL), load = test_buffer_new(device, E * 4, NULL);
+    test_buffer x = test_buffer_new(&device, T * H * 4, golden_find(g, "hidden_states")->data);
+    test_buffer out = test_buffer_new(&device, T * H * 4, NULL), index = test_buffer_new(&device, T * K * 4, NULL);
+    test_buffer weight = test_buffer_new(&device, T * K * 4, NULL), load = test_buffer_new(&device, E * 4, NULL);
     clmoe_io io;
     clmoe_io_default(&io, sizeof io);
     io.tokens = g->tokens;
@@ -225,44 +225,30 @@ static void run_case(test_device *device, const golden *g, const family *f, uint
     io.out_index = index.at;
     io.out_weight = weight.at;
     io.out_load = load.at;
-    OK(clmoe_forward(layer, NULL, device->queue, &io, 0, NULL, NULL, &error));
+    OK(clmoe_forward(layer, NULL, device.queue, &io, 0, NULL, NULL, &error));
     float *y = malloc(T * H * 4), *w = malloc(T * K * 4);
     int32_t *i = malloc(T * K * 4), *l = malloc(E * 4);
-    test_buffer_read(device, &out, y);
-    test_buffer_read(device, &index, i);
-    test_buffer_read(device, &weight, w);
-    test_buffer_read(device, &load, l);
+    test_buffer_read(&device, &out, y);
+    test_buffer_read(&device, &index, i);
+    test_buffer_read(&device, &weight, w);
+    test_buffer_read(&device, &load, l);
     golden_compare(g, f->name, y, i, w, l, tolerance);
     free(y);
     free(w);
     free(i);
     free(l);
     test_buffer *all[] = {&x, &out, &index, &weight, &load};
-    for (size_t n = 0; n < sizeof all / sizeof *all; n++) test_buffer_free(device, all[n]);
+    for (size_t n = 0; n < sizeof all / sizeof *all; n++) test_buffer_free(&device, all[n]);
     clmoe_layer_destroy(layer);
     clmoe_weights_destroy(weights);
 }
 
-static test_device device;
-
 static void test_family(void **state) {
     const family *f = *state;
     golden g = golden_open(f->name);
-    run_case(&device, &g, f, CLMOE_F32, 2e-5);
-    run_case(&device, &g, f, CLMOE_BF16, 2e-2);
+    run_case(&g, f, CLMOE_F32, 2e-5);
+    run_case(&g, f, CLMOE_BF16, 2e-2);
     golden_close(&g);
-}
-
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
 }
 
 int main(void) {
@@ -271,5 +257,5 @@ int main(void) {
     for (size_t i = 0; i < COUNT; i++) {
         tests[i] = (struct CMUnitTest){families[i].name, test_family, NULL, NULL, (void *)(uintptr_t)&families[i]};
     }
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -73,7 +73,7 @@ static float *multiply(product *p, const float *x, uint32_t tokens, uint32_t row
     test_buffer xb = test_buffer_new(device, (size_t)tokens * p->k * sizeof *x, x),
                 yb = test_buffer_new(device, bytes, NULL);
     test_buffer ib = test_buffer_new(device, (size_t)rows * 4, index);
-    const size_t operand_bytes = (size_t)clmoe__gemm_operand_bytes(&p->gemm, rows) + 64;
+    const size_t operand_bytes = (size_t)clmoe__gemm_operand_bytes(&p->gemm, tokens, rows) + 64;
     const cl_mem operand = clCreateBuffer(device->cl, CL_MEM_READ_WRITE, operand_bytes, NULL, NULL);
     assert_non_null(operand);
     clmoe__gemm_io io = {.tokens = tokens, .max_rows = rows, .x = xb.at, .x_stride = p->k, .y = yb.at, .y_stride = N};

@@ -30,8 +30,8 @@ static const char kernel_text[] =
     "            quad[turn][q] = REAL_LOAD(codes + q * LANES);\n"
     "            quad[1 - turn][q] = (bits)(0u);\n"
     "        }\n"
-    "        dot[0] = dot[1] = (integer)((int)cases);\n"
-    "        dot_subs(dot, quad[0], quad[1], rows);\n"
+    "        dot[0] = dot[1] = (integer)((int)cases - 5);\n"
+    "        dot_subs(dot, quad[0], quad[1], rows, 5);\n"
     "        REAL_STORE(dot[turn], out);\n"
     "    }\n"
     "}\n";

@@ -9,13 +9,13 @@
 
 #include "block_oracle.h"
 #include "layer_case.h"
+#include "one_device.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
 /* What rounding activations to bytes may cost: as much as it does in llama.cpp. Of a few tokens alone it varies. */
 static double most_nmse(uint32_t tokens) { return tokens >= 33 ? 4e-4 : 1.6e-3; }
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 static const uint32_t token_counts[] = {1, 7, 33, 65, 130};
 
@@ -197,23 +197,11 @@ static void test_accumulate(void **state) {
     case_free(c);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_int8),     cmocka_unit_test(test_f32),     cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_auto),     cmocka_unit_test(test_mixtures), cmocka_unit_test(test_decoded),
         cmocka_unit_test(test_accumulate),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -28,14 +28,8 @@ static case_options nemotron(uint32_t format) {
 }
 
 static void run(test_device *device, const case_options *o, uint32_t tokens) {
-    layer_case *c = case_new(device, o);
-    test_random random = test_random_new(901);
-    void *x = case_input(c, tokens, &random);
-    case_result r = case_forward(c, NULL, x, tokens);
-    case_check(c, x, tokens, &r);
+    case_result r = case_run(device, o, tokens, 901);
     case_result_free(&r);
-    free(x);
-    case_free(c);
 }
 
 /* Formats, gated and not, with shared experts and without, weights on either side; L below, at and above H. */
@@ -150,13 +144,8 @@ static void test_narrow(void **state) {
         case_options o = case_default(700, 3, 5, 1);
         o.latent = 140;
         layer_case *c = case_new(&device, &o);
-        clmoe_workspace_desc d;
-        clmoe_workspace_desc_default(&d, sizeof d);
-        OK(clmoe_layer_workspace_bytes(c->layer, T, &d.memory_bytes, &error));
-        test_buffer memory = test_buffer_new(&device, (size_t)d.memory_bytes, NULL);
-        d.memory = memory.at;
-        clmoe_workspace *workspace = NULL;
-        OK(clmoe_workspace_create(device.context, device.queue, &d, &workspace, &error));
+        test_buffer memory;
+        clmoe_workspace *workspace = case_workspace(c, T, &memory);
         test_random random = test_random_new(903);
         void *x = case_input(c, T, &random);
         case_result r = case_forward(c, workspace, x, T);

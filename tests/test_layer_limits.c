@@ -28,13 +28,7 @@ static const uint32_t latents[] = {0, 24};
 /* The result of the same layer and input in a context with these limits, checked against the oracle. */
 static case_result run_with(const clmoe_context_desc *desc, const case_options *o, uint32_t tokens) {
     test_device device = test_open(desc);
-    layer_case *c = case_new(&device, o);
-    test_random random = test_random_new(41);
-    void *x = case_input(c, tokens, &random);
-    case_result r = case_forward(c, NULL, x, tokens);
-    case_check(c, x, tokens, &r);
-    free(x);
-    case_free(c);
+    const case_result r = case_run(&device, o, tokens, 41);
     test_close(&device);
     return r;
 }
@@ -65,13 +59,8 @@ static void passes(uint32_t latent) {
         same("passes", &r, &whole, &o, T);
         case_result_free(&r);
 
-        clmoe_workspace_desc w; /* the same by the caller's memory */
-        clmoe_workspace_desc_default(&w, sizeof w);
-        test_buffer memory = test_buffer_new(&device, (size_t)bytes, NULL);
-        w.memory = memory.at;
-        w.memory_bytes = bytes;
-        clmoe_workspace *workspace = NULL;
-        OK(clmoe_workspace_create(device.context, device.queue, &w, &workspace, &error));
+        test_buffer memory; /* the same by the caller's */
+        clmoe_workspace *workspace = case_workspace(c, arenas[i], &memory);
         test_random random = test_random_new(41);
         void *x = case_input(c, T, &random);
         r = case_forward(c, workspace, x, T);

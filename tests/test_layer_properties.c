@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 #include "layer_case.h"
-
-static test_device device;
+#include "one_device.h"
 
 /* One layer of each storage format, with everything that adds to the sum; two of them with a latent space. */
 static layer_case *rich_case(uint32_t format, uint32_t arithmetic, uint32_t latent) {
@@ -239,22 +238,10 @@ static void test_expert_choice(void **state) {
     case_free(c);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_batch), cmocka_unit_test(test_identical_experts), cmocka_unit_test(test_ties),
         cmocka_unit_test(test_tile_edges),      cmocka_unit_test(test_expert_choice),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -270,7 +270,8 @@ static void test_gathered(void **state) {
     }
 }
 
-/* Weights in blocks, decoded while they are loaded: one format by one unit, in their turns. */
+/* Weights in blocks, decoded while they are loaded: one format by one unit, in their turns. Rows of f16 become operands
+ * before, once for both slots of a token. */
 static void test_blocks(void **state) {
     (void)state;
     test_random random = test_random_new(3300);
@@ -283,8 +284,8 @@ static void test_blocks(void **state) {
                           .n = 37,
                           .k = f->values == 32 ? 224 : 3 * f->values,
                           .tokens = 21,
-                          .slots = 1,
-                          .x_format = CLMOE_F32,
+                          .slots = 2,
+                          .x_format = CLMOE_F16,
                           .y_format = CLMOE_F32,
                           .blocks = f},
                     3301);

@@ -53,7 +53,6 @@ static void set_u32(cl_kernel kernel, cl_uint value) { set(kernel, sizeof value,
 static void set_arguments(cl_kernel kernel, cl_mem x, cl_mem panels, cl_mem y) {
     arg = 0;
     set_mem(kernel, x), set_u64(kernel, 0), set_u64(kernel, STRIDE);
-    set_mem(kernel, NULL), set_u64(kernel, 0); /* weight */
     set_mem(kernel, panels);
     for (int i = 1; i < 8; i++) set_mem(kernel, NULL);
     set_u64(kernel, PANELS);
@@ -70,7 +69,7 @@ static cl_kernel build(test_device *device, uint32_t u, cl_program *program) {
     cl_int code = CL_SUCCESS;
     (void)snprintf(options, sizeof options,
                    "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DTILE_ROWS=32 -DWARPS_DOWN=2"
-                   " -DWARPS_ACROSS=%u -DPANELS_EACH=%u -DK_RUN=%u -DSTAGES=%u -DX_FORMAT=3",
+                   " -DWARPS_ACROSS=%u -DPANELS_EACH=%u -DK_RUN=%u -DSTAGES=%u",
                    CLMOE_KERNEL_FOLDER, units[u].matrix, units[u].across, units[u].panels_each, units[u].k_run,
                    units[u].stages);
     *program = clCreateProgramWithSource(device->cl, 1, &text, NULL, &code);

@@ -7,8 +7,7 @@
 
 #include "golden.h"
 #include "model_files.h"
-
-static test_device device;
+#include "one_device.h"
 
 /* ------------------------------------------------------------------------------------------------- golden */
 
@@ -238,18 +237,6 @@ static void test_info(void **state) {
     clmoe_model_destroy(model);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     static char names[64][64];
     static struct CMUnitTest tests[70] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_progress),
@@ -258,5 +245,5 @@ int main(void) {
     if (cases < 11) return 1;
     for (size_t i = 0; i < cases; i++)
         tests[4 + i] = (struct CMUnitTest){names[i], test_golden_case, NULL, NULL, names[i]};
-    return _cmocka_run_group_tests("model", tests, 4 + cases, setup, teardown);
+    return _cmocka_run_group_tests("model", tests, 4 + cases, open_device, close_device);
 }

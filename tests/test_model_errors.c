@@ -3,8 +3,7 @@
 #include <stdio.h>
 
 #include "model_files.h"
-
-static test_device device;
+#include "one_device.h"
 
 static const model_row *row_named(const char *name) {
     for (unsigned i = 0; i < model_row_count; i++)
@@ -292,23 +291,11 @@ static void test_arguments(void **state) {
     model_files_free(&files);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     enum { WRONGS = sizeof wrongs / sizeof *wrongs };
     static struct CMUnitTest tests[WRONGS + 4] = {cmocka_unit_test(test_configs), cmocka_unit_test(test_quantized),
                                                   cmocka_unit_test(test_fp8_turned), cmocka_unit_test(test_arguments)};
     for (size_t i = 0; i < WRONGS; i++)
         tests[4 + i] = (struct CMUnitTest){wrongs[i].tensor, test_wrong, NULL, NULL, (void *)(uintptr_t)&wrongs[i]};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -5,12 +5,12 @@
 
 #include "layer_routes.h"
 #include "model_group_rows.h"
+#include "one_device.h"
 #include "opencl/context.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 #define TOKENS       33
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 
 typedef struct kind {
@@ -205,19 +205,7 @@ static void test_bytes(void **state) {
     }
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kinds), cmocka_unit_test(test_bytes)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

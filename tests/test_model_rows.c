@@ -4,10 +4,9 @@
 
 #include "layer_routes.h"
 #include "model_files.h"
+#include "one_device.h"
 
 #define TOKENS 7
-
-static test_device device;
 
 static void check_info(const clmoe_model *model, const model_files *files, const layer_case *c, uint32_t source) {
     clmoe_error error = {.struct_size = sizeof error};
@@ -70,18 +69,6 @@ static void test_row(void **state) {
         run(row, stream % 3 == 0 ? CLMOE_BF16 : stream % 3 == 1 ? CLMOE_F16 : CLMOE_F32, stream);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     struct CMUnitTest *tests = calloc(model_row_count, sizeof *tests);
     size_t count = 0;
@@ -90,7 +77,7 @@ int main(void) {
         if (model_rows[i].names.prefix != NULL)
             tests[count++] = (struct CMUnitTest){model_rows[i].name, test_row, NULL, NULL, row};
     }
-    const int failed = _cmocka_run_group_tests("model rows", tests, count, setup, teardown);
+    const int failed = _cmocka_run_group_tests("model rows", tests, count, open_device, close_device);
     free(tests);
     return failed;
 }

@@ -1,19 +1,13 @@
 /* Small layers for a device that checks every memory access of the kernels: tiny shapes, every path once. It runs
  * anywhere; with the label "oclgrind" it runs on oclgrind, which must have nothing to report. Exact buffers make reads
  * past an end visible there that other devices let pass. CLMOE_TEST_SHORT=1: one of the shapes, for devices that
- * compile slowly. */
+ * compile slowly. An argument is a pattern: only tests of such names. */
 #include "layer_case.h"
 #include "layer_routes.h"
 
 static void run(test_device *device, const case_options *o, uint32_t tokens) {
-    layer_case *c = case_new(device, o);
-    test_random random = test_random_new(90);
-    void *x = case_input(c, tokens, &random);
-    case_result r = case_forward(c, NULL, x, tokens);
-    case_check(c, x, tokens, &r);
+    case_result r = case_run(device, o, tokens, 90);
     case_result_free(&r);
-    free(x);
-    case_free(c);
 }
 
 static void run_shapes(const char *disable) {
@@ -109,10 +103,11 @@ static void test_tiles_in_local_memory(void **state) {
     run_shapes("cpu");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest shapes[] = {cmocka_unit_test(test_first_choice),
                                         cmocka_unit_test(test_tiles_in_local_memory)};
     const struct CMUnitTest blocks[] = {cmocka_unit_test(test_blocks), cmocka_unit_test(test_blocks_in_local_memory)};
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     const int failed = cmocka_run_group_tests(shapes, NULL, NULL);
     return getenv("CLMOE_TEST_SHORT") != NULL ? failed : failed + cmocka_run_group_tests(blocks, NULL, NULL);
 }

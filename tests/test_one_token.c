@@ -1,13 +1,14 @@
 /* One token on a CPU: the router in the launch that routes, and the sum of its rows in down's. Three launches, and
- * every bit is what the token has among others. */
+ * every bit is what the token has among others. Of a few tokens, whose router goes with select and whose dispatch with
+ * the gather, in five launches, each has the bits that it has among many. */
 #include <stdio.h>
 
 #include "layer_case.h"
+#include "one_device.h"
 
-static test_device device;
 static clmoe_error error;
 
-enum { LAUNCHES = 64, NEIGHBOURS = 3 };
+enum { LAUNCHES = 64, NEIGHBOURS = 3, MANY_SLOTS = 1040 /* for which stages are launched apart */ };
 
 /* From where the routes come. */
 enum { ROUTER, LOGITS, ROUTES };
@@ -127,6 +128,23 @@ static void same_alone(layer_case *c, const char *name, const void *x, const inp
     case_result_free(&among);
 }
 
+/* The first `few` tokens, of which `valid` count, have the bits that they have among `many`. */
+static void same_among_many(layer_case *c, const char *name, const void *x, const inputs *in, uint32_t few,
+                            uint32_t valid, uint32_t many, uint32_t launches) {
+    static const char *const kinds[] = {"router", "logits", "routes"};
+    char what[96];
+    (void)snprintf(what, sizeof what, "%s, %s, %u of %u tokens", name, kinds[in->kind], valid, few);
+    uint32_t count, others;
+    case_result part = forward(c, x, few, (int32_t)valid, in, &count);
+    case_result whole = forward(c, x, many, (int32_t)valid, in, &others);
+    case_same_bits(what, part.out, whole.out, few * case_row_bytes(c));
+    case_same_bits(what, part.load, whole.load, c->oracle.classes * sizeof *part.load);
+    if (launches != 0 && is_cpu(c) && count != launches)
+        fail_msg("%s: %u launches, expected %u", what, count, launches);
+    case_result_free(&part);
+    case_result_free(&whole);
+}
+
 /* A token that does not count leaves the output as it was. */
 static void no_token(layer_case *c, const void *x) {
     const inputs in = {.kind = ROUTER};
@@ -140,13 +158,13 @@ static void test_rows(void **state) {
     const struct row *r = *state;
     test_random random = test_random_new(31);
     layer_case *c = make(r);
-    void *x = case_input(c, NEIGHBOURS, &random), *before = case_input(c, NEIGHBOURS, &random);
-    const uint32_t slots = c->oracle.slots, classes = c->oracle.classes;
-    float *logits = malloc(NEIGHBOURS * classes * sizeof *logits);
-    float *weight = malloc(NEIGHBOURS * slots * sizeof *weight);
-    int32_t *index = malloc(NEIGHBOURS * slots * sizeof *index);
-    for (uint32_t i = 0; i < NEIGHBOURS * classes; i++) logits[i] = (float)test_random_normal(&random);
-    for (uint32_t i = 0; i < NEIGHBOURS * slots; i++) {
+    const uint32_t slots = c->oracle.slots, classes = c->oracle.classes, many = MANY_SLOTS / slots;
+    void *x = case_input(c, many, &random), *before = case_input(c, NEIGHBOURS, &random);
+    float *logits = malloc((size_t)many * classes * sizeof *logits);
+    float *weight = malloc((size_t)many * slots * sizeof *weight);
+    int32_t *index = malloc((size_t)many * slots * sizeof *index);
+    for (uint32_t i = 0; i < many * classes; i++) logits[i] = (float)test_random_normal(&random);
+    for (uint32_t i = 0; i < many * slots; i++) {
         weight[i] = (float)test_random_normal(&random);
         index[i] = i % 3 == 1 ? -1 : (int32_t)test_random_below(&random, r->experts); /* an expert may come twice */
     }
@@ -157,6 +175,12 @@ static void test_rows(void **state) {
     same_alone(c, r->name, x, &adds, r->launches);
     same_alone(c, r->name, x, &by_logits, r->launches);
     same_alone(c, r->name, x, &by_routes, 0);
+    static const uint32_t few[][2] = {{2, 2}, {8, 7}, {9, 9}, {37, 37}, {37, 0}};
+    for (size_t i = 0; i < sizeof few / sizeof *few; i++) {
+        same_among_many(c, r->name, x, &plain, few[i][0], few[i][1], many, r->launches != 0 ? 5 : 0);
+        same_among_many(c, r->name, x, &by_logits, few[i][0], few[i][1], many, r->launches != 0 ? 5 : 0);
+        same_among_many(c, r->name, x, &by_routes, few[i][0], few[i][1], many, r->launches != 0 ? 4 : 0);
+    }
     for (uint32_t i = 0; i < slots; i++) index[i] = -1; /* nobody has a row */
     same_alone(c, r->name, x, &by_routes, 0);
     no_token(c, x);
@@ -168,21 +192,9 @@ static void test_rows(void **state) {
     case_free(c);
 }
 
-static int setup(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
-
 int main(void) {
     struct CMUnitTest tests[ROWS];
     for (int i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){rows[i].name, test_rows, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -1,11 +1,11 @@
 /* Rules as data: what presets say, which rules and which uses of the select stage are refused, and statistics of the
  * expert load. */
+#include "one_device.h"
 #include "select_trial.h"
 
 #include <math.h>
 #include <stdio.h>
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 
 /* A preset's rule in words, to be compared with words written from the models' descriptions. */
@@ -211,18 +211,6 @@ static void load_statistics(void **state) {
     FAILS(clmoe_load_statistics(NULL, 2, &stats, &error), CLMOE_INVALID_ARGUMENT, "load");
     FAILS(clmoe_load_statistics(load, 0, &stats, &error), CLMOE_INVALID_ARGUMENT, "num_experts");
     FAILS(clmoe_load_statistics(load, 4, NULL, &error), CLMOE_INVALID_ARGUMENT, "stats");
-}
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
 }
 
 int main(void) {

@@ -1,12 +1,12 @@
 /* The select stage against oracle_select: every rule, every size, ties, groups, what is not finite, expert choice.
  * CLMOE_TEST_SMALL=1 and CLMOE_TEST_SHORT=1 leave out what takes long on devices that check every access or compile
  * slowly. Narrower vectors, which have other tails and other folds, are among the devices of conformance.cmake. */
+#include "one_device.h"
 #include "select_trial.h"
 
 #include <math.h>
 #include <stdio.h>
 
-static test_device device;
 static clmoe_error error = {.struct_size = sizeof error};
 
 static void every_preset(void **state) {
@@ -330,18 +330,6 @@ static void experts_choose(void **state) {
             trial_free(&t);
         }
     }
-}
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
 }
 
 int main(void) {

@@ -2,21 +2,7 @@
  * small vectors of combine from every source a tensor can have. */
 #include <math.h>
 
-#include "support.h"
-
-static test_device device;
-
-static int open_device(void **state) {
-    (void)state;
-    device = test_open(NULL);
-    return 0;
-}
-
-static int close_device(void **state) {
-    (void)state;
-    test_close(&device);
-    return 0;
-}
+#include "one_device.h"
 
 /* ---------------------------------------------------------------------------------------------- dispatch */
 

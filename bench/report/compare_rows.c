@@ -81,12 +81,24 @@ static int same_sizes(const json_t *a, const json_t *b) {
 /* Sentences, which may change without a change of what is measured. */
 static int is_remark(const char *name) { return strcmp(name, "brings") == 0; }
 
+/* Names that a row may leave out, and what it then means: results of before there was a choice. */
+static const struct {
+    const char *name, *value;
+} defaults[] = {{"y", "f32"}};
+
+static const char *name_of(const json_t *row, const char *name) {
+    const char *text = result_text(row, name);
+    for (size_t i = 0; i < COUNT_OF(defaults) && text[0] == '\0'; i++)
+        if (strcmp(defaults[i].name, name) == 0) return defaults[i].value;
+    return text;
+}
+
 /* Every name of a is in b. */
 static int has_names(json_t *a, const json_t *b) {
     const char *name;
     const json_t *item;
     json_object_foreach(a, name, item) {
-        if (json_is_string(item) && !is_remark(name) && strcmp(json_string_value(item), result_text(b, name)) != 0)
+        if (json_is_string(item) && !is_remark(name) && strcmp(json_string_value(item), name_of(b, name)) != 0)
             return 0;
     }
     return 1;

@@ -37,13 +37,18 @@ def is_of_floats(document):
 
 
 def rows_of(chosen):
-    """{(device, model, weights): {tokens: row}}; of rows that were measured twice the first, which asked for that table."""
-    rows = {}
+    """{(device, model, weights): {tokens: row}}; of rows that were measured several times the run of median share, of an
+    even number the lower of the two in the middle."""
+    runs = {}
     for document in chosen:
         for row in document["results"]:
             key = document["device"], row["model"], row["weights"]
-            rows.setdefault(key, {}).setdefault(row["tokens"], row)
-    return rows
+            runs.setdefault(key, {}).setdefault(row["tokens"], []).append(row)
+    return {key: {tokens: median_run(same) for tokens, same in row.items()} for key, row in runs.items()}
+
+
+def median_run(rows):
+    return sorted(rows, key=lambda row: row["roofline_share"])[(len(rows) - 1) // 2]
 
 
 def common_tokens(rows):

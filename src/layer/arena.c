@@ -23,9 +23,9 @@ static uint64_t place(uint64_t *total, uint64_t bytes) {
 }
 
 /* Makes a region large enough for a GEMM's input: gathered rows, or what the GEMM before it writes. */
-static void hold_input(uint64_t *region, const clmoe__gemm *gemm, uint64_t rows) {
+static void hold_input(uint64_t *region, const clmoe__gemm *gemm, uint64_t tokens, uint64_t rows) {
     if (gemm->x_is_operand || clmoe__gemm_gathers(gemm))
-        *region = clmoe__max(*region, clmoe__gemm_operand_bytes(gemm, rows));
+        *region = clmoe__max(*region, clmoe__gemm_operand_bytes(gemm, tokens, rows));
 }
 
 static void hold_stored(uint64_t *region, uint64_t rows, uint64_t features, uint32_t format) {
@@ -40,7 +40,7 @@ static void hold_rows(uint64_t *region, uint64_t rows, uint64_t features) {
 /* Makes room for what up writes and down reads: down's operand in h, or rows in h that become down's operand in a. */
 static void hold_h(uint64_t *a, uint64_t *h, const clmoe__gemm *down, uint64_t rows) {
     const int gathers = clmoe__gemm_gathers(down);
-    hold_input(gathers ? a : h, down, rows);
+    hold_input(gathers ? a : h, down, rows, rows);
     if (gathers) hold_rows(h, rows, down->matrix->in_features);
 }
 
@@ -48,18 +48,18 @@ void clmoe__arena_layout(const clmoe_layer *layer, uint32_t tokens, clmoe__arena
     const uint64_t hidden = layer->weights->hidden_size, latent = layer->weights->latent_size;
     const uint64_t rows = rows_bound(layer, tokens), slots = clmoe__mul(tokens, layer->slots);
     uint64_t a = 0, h = 0, y = 0;
-    hold_input(&a, &layer->up, rows);
+    hold_input(&a, &layer->up, tokens, rows);
     hold_h(&a, &h, &layer->down, rows);
     hold_stored(&y, rows, layer->weights->experts_size, layer->desc.y_format);
-    if (layer->weights->has_router) hold_input(&y, &layer->router, tokens);
+    if (layer->weights->has_router) hold_input(&y, &layer->router, tokens, tokens);
     if (layer->has_latent) {
-        hold_input(&a, &layer->latent_in, tokens);
+        hold_input(&a, &layer->latent_in, tokens, tokens);
         hold_rows(&a, tokens, latent);
-        hold_input(&h, &layer->latent_out, tokens);
+        hold_input(&h, &layer->latent_out, tokens, tokens);
         hold_rows(&y, tokens, clmoe__max(latent, hidden));
     }
     if (layer->has_shared) {
-        hold_input(&a, &layer->shared_up, tokens);
+        hold_input(&a, &layer->shared_up, tokens, tokens);
         hold_h(&a, &h, &layer->shared_down, tokens);
         hold_rows(clmoe__gemm_gathers(&layer->shared_down) ? &h : &a, tokens, hidden);
     }

@@ -10,6 +10,7 @@
 #define CHUNK_SLOTS         256u      /* a chunk of fewer slots is not worth a group */
 #define SCRATCH_MAX         (131072u) /* int32 elements: 512 KiB */
 #define CPU_ONE_CHUNK_SLOTS 16384u    /* up to here one thread is done before two more launches would be */
+#define CPU_GATHER_SLOTS    1024u     /* up to here rows stay in a cache where they are gathered token by token */
 #define ITEMS_MAX           64u       /* work-items in a group of a GPU */
 #define COUNTERS_MIN        128u
 
@@ -119,6 +120,10 @@ void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *opt
     if (dispatch->desc.full_tiles) clmoe__options_add(options, " -DFULL_TILES=1");
 }
 
+void clmoe__dispatch_gather_options(uint32_t classes, clmoe__options *options) {
+    clmoe__options_add(options, " -DDISPATCH=1 -DCLASSES_MAX=%u", counters_for(classes));
+}
+
 static clmoe_status create_kernels(clmoe_dispatch *dispatch, clmoe_error *error) {
     static const char file[] = "dispatch.cl", stage[] = "dispatch";
     clmoe__options options = {{0}, 0};
@@ -209,10 +214,15 @@ static void launch_kernel(clmoe__run *run, const clmoe_dispatch *dispatch, clmoe
     launch_groups(run, dispatch, groups, chunks, layout, io);
 }
 
-void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io) {
+void clmoe__dispatch_launch_as(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io,
+                               uint32_t groups) {
     clmoe_plan_layout layout;
     clmoe__plan_layout(&dispatch->desc, io->tokens, io->max_rows, &layout);
-    launch_groups(run, dispatch, 1, 1, &layout, io);
+    launch_groups(run, dispatch, groups, 1, &layout, io);
+}
+
+int clmoe__dispatch_is_small(const clmoe_dispatch *dispatch, uint32_t tokens) {
+    return (uint64_t)tokens * dispatch->desc.slots <= CPU_GATHER_SLOTS;
 }
 
 /* How many chunks this device uses, of those the layout has room for. */

@@ -9,8 +9,9 @@ typedef struct pass {
     const clmoe_io *io; /* of this pass: buffers moved, tokens its own */
     const clmoe__arena *arena;
     int first;
-    int is_direct;   /* experts' rows are the slots: there is no plan but for slot_row (direct.c) */
-    int row_is_made; /* up's operand, by launch_routing */
+    int is_direct;         /* experts' rows are the slots: there is no plan but for slot_row (direct.c) */
+    int row_is_made;       /* up's operand, by launch_routing */
+    int gather_dispatches; /* up's gather makes the plan */
     clmoe_buffer plan, logits, index, weight, a, h, y;
 } pass;
 
@@ -60,8 +61,43 @@ static void launch_direct_routing(clmoe__run *run, const pass *p, const clmoe_se
     clmoe__select_launch(run, layer->select, select);
 }
 
-/* From x, logits or the caller's routes to the plan: for one token in one launch, for few in one behind the logits; or
- * without a plan. */
+/* From x or logits to index and weight, in one launch where there is one for it. */
+static void launch_choice(clmoe__run *run, const pass *p, const clmoe_select_io *select) {
+    const clmoe_io *io = p->io;
+    if (!clmoe__present(&io->logits) && p->layer->routes_from_x) {
+        clmoe__route_tokens_launch(run, p->layer, router_x(io), router_x_stride(io), select);
+        return;
+    }
+    launch_logits(run, p);
+    clmoe__select_launch(run, p->layer->select, select);
+}
+
+/* What the dispatch of this pass reads and writes. */
+static clmoe_dispatch_io dispatch_io(const pass *p) {
+    return (clmoe_dispatch_io){.struct_size = sizeof(clmoe_dispatch_io),
+                               .tokens = p->io->tokens,
+                               .max_rows = (uint32_t)p->arena->max_rows,
+                               .token_count = p->io->token_count,
+                               .index = p->index,
+                               .plan = p->plan,
+                               .load = p->io->out_load,
+                               .load_accumulate = !p->first};
+}
+
+/* Select and dispatch in one launch; of one token, with the logits and up's operand where that can be. */
+static void launch_route(clmoe__run *run, pass *p, const clmoe_select_io *select) {
+    clmoe_layer *layer = p->layer;
+    const clmoe_io *io = p->io;
+    const clmoe_buffer none = {0};
+    const clmoe_dispatch_io dispatch = dispatch_io(p);
+    const int from_x = io->tokens == 1 && layer->route_makes_logits && !clmoe__present(&io->logits);
+    if (!from_x) launch_logits(run, p);
+    p->row_is_made = layer->route_makes_row && io->tokens == 1;
+    clmoe__route_launch(run, layer, select, &dispatch, from_x ? router_x(io) : &none, &io->x, &p->a);
+}
+
+/* From x, logits or the caller's routes to the plan, or to index and weight where there is none or up's gather makes
+ * it. */
 static void launch_routing(clmoe__run *run, pass *p) {
     clmoe_layer *layer = p->layer;
     const clmoe_io *io = p->io;
@@ -71,31 +107,20 @@ static void launch_routing(clmoe__run *run, pass *p) {
                                     .logits = p->logits,
                                     .index = p->index,
                                     .weight = p->weight};
-    const clmoe_dispatch_io dispatch = {.struct_size = sizeof dispatch,
-                                        .tokens = io->tokens,
-                                        .max_rows = (uint32_t)p->arena->max_rows,
-                                        .token_count = io->token_count,
-                                        .index = p->index,
-                                        .plan = p->plan,
-                                        .load = io->out_load,
-                                        .load_accumulate = !p->first};
-    const int by_caller = clmoe__present(&io->index);
+    const int chooses = !clmoe__present(&io->index) && io->tokens != 0;
     if (p->is_direct) {
-        if (!by_caller) launch_direct_routing(run, p, &select);
+        if (chooses) launch_direct_routing(run, p, &select);
         return;
     }
-    const int chooses = !by_caller && io->tokens != 0;
-    const int at_once = chooses && clmoe__routes_at_once(layer, io->tokens);
-    const clmoe_buffer none = {0};
-    const int from_x = at_once && io->tokens == 1 && layer->route_makes_logits && !clmoe__present(&io->logits);
-    if (chooses && !from_x) launch_logits(run, p);
-    if (at_once) {
-        p->row_is_made = layer->route_makes_row && io->tokens == 1;
-        clmoe__route_launch(run, layer, &select, &dispatch, from_x ? router_x(io) : &none, &io->x, &p->a);
+    if (chooses && clmoe__routes_at_once(layer, io->tokens)) {
+        launch_route(run, p, &select);
         return;
     }
-    if (chooses) clmoe__select_launch(run, layer->select, &select);
-    clmoe__dispatch_launch(run, layer->dispatch, &dispatch);
+    if (chooses) launch_choice(run, p, &select);
+    p->gather_dispatches =
+        layer->up.dispatches && io->tokens > 1 && clmoe__dispatch_is_small(layer->dispatch, io->tokens);
+    const clmoe_dispatch_io dispatch = dispatch_io(p);
+    if (!p->gather_dispatches) clmoe__dispatch_launch(run, layer->dispatch, &dispatch);
 }
 
 /* The rows of up or down: the plan's, or the slots themselves. */
@@ -171,6 +196,11 @@ static void launch_experts(clmoe__run *run, pass *p) {
     if (p->is_direct) leave_places(p, &up);
     int32_t offsets[CLMOE__MAX_GROUPS + 1];
     up.offsets = down.offsets = clmoe__gemm_offsets(run, &layer->up, &layer->down, &up, offsets);
+    if (p->gather_dispatches) {
+        const clmoe_dispatch_io dispatch = dispatch_io(p);
+        clmoe__gemm_dispatch_gather(run, &layer->up, layer->dispatch, &dispatch, &up);
+        up.is_gathered = 1;
+    }
     clmoe__gemm_launch(run, &layer->up, &up);
     clmoe__gemm_launch(run, &layer->down, &down);
 }

@@ -28,6 +28,7 @@ typedef struct clmoe__gemm_spec {
     const clmoe__matrix *next; /* its matrix */
     const clmoe_combine *combine; /* cpu macro-kernel: what may follow for one token, borrowed; NULL: nothing */
     uint32_t slots;   /* as in clmoe_grouped_gemm_desc */
+    uint32_t classes; /* cpu macro-kernel: of a dispatch that may be done with the gather; 0: none */
     int weighted;     /* 1: each row of x is multiplied by its slot's weight */
     const char *stage;
 } clmoe__gemm_spec;
@@ -39,6 +40,7 @@ typedef struct clmoe__gemm {
     int x_is_operand;
     cl_mem scales[2];
     uint32_t slots;
+    int weighted;
     int shares_row;            /* where x has one row, all groups read it */
     int row_is_operand;        /* and that row of x is a packed row as it stands */
     uint32_t span_panels;      /* SPAN_PANELS of cl/gemm_cpu.cl */
@@ -46,7 +48,9 @@ typedef struct clmoe__gemm {
     uint32_t x_format, x_bytes, y_bytes; /* bytes of an element */
     const char *stage;         /* clblast macro-kernel */
     int has_epilogue;          /* clblast macro-kernel: multiply finishes its products; 0: they are finished */
-    clmoe__kernel gather;      /* cpu and clblast macro-kernels with the caller's x only */
+    clmoe__kernel gather;      /* makes the operand, where clmoe__gemm_gathers */
+    int dispatches;            /* there is dispatch_gather: makes the plan of few slots too */
+    clmoe__kernel dispatch_gather;
     clmoe__kernel multiply;
     clmoe__kernel few; /* gpu macro-kernel: of groups with few rows */
 } clmoe__gemm;
@@ -70,7 +74,7 @@ typedef struct clmoe__gemm_io {
     clmoe_buffer x; /* the caller's rows, or with x_is_operand what the previous GEMM wrote */
     uint64_t x_stride;
     clmoe_buffer weight;
-    clmoe_buffer operand; /* room of clmoe__gemm_operand_bytes for gathered rows; unused with x_is_operand */
+    clmoe_buffer operand; /* room of clmoe__gemm_operand_bytes, where clmoe__gemm_gathers */
     int is_gathered;      /* 1: the rows are in operand already */
     clmoe_buffer y;
     uint64_t y_stride;
@@ -110,14 +114,17 @@ int clmoe__gemm_hands_over(const clmoe__matrix *first, const clmoe__gemm_choice 
 clmoe_status clmoe__gemm_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
                                 clmoe_error *error);
 void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm);
-/* Bytes its input takes as an operand: gathered rows, or the previous GEMM's y. */
-uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t rows);
+/* Bytes its input takes as an operand: gathered rows, or tokens where those are converted once for all their rows, or
+ * the previous GEMM's y. */
+uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t tokens, uint64_t rows);
 /* Whether the caller's x passes through the operand buffer before it is multiplied. */
 int clmoe__gemm_gathers(const clmoe__gemm *gemm);
 /* Whether one token's row, packed, must be in the operand buffer; what gather.clh needs to make it. */
 int clmoe__gemm_needs_row(const clmoe__gemm *gemm);
 void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options);
-void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
+/* The gather in one launch with the dispatch whose plan io has; io.is_gathered is for the launch that follows. */
+void clmoe__gemm_dispatch_gather(clmoe__run *run, clmoe__gemm *gemm, const clmoe_dispatch *dispatch,
+                                 const clmoe_dispatch_io *plan, const clmoe__gemm_io *io);
 /* What two GEMMs of one plan need in io.offsets: NULL, or the plan's offsets, copied to `room` of their groups + 1, for
  * which the host waits. (gemm_clblast.c) */
 const int32_t *clmoe__gemm_offsets(clmoe__run *run, const clmoe__gemm *first, const clmoe__gemm *second,
@@ -128,8 +135,24 @@ void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io
  * the matrix's sizes. */
 uint64_t clmoe__gemm_tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io);
 void clmoe__gemm_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io);
+void clmoe__plan_arguments(clmoe__run *run, const clmoe__gemm_io *io); /* plan, token_count, tokens */
+/* The cpu macro-kernel's options, gather and launches; bytes of a packed row of cl/int8_rows.clh: for each run of 32
+ * values their bytes, the scale of 128, and a word for each scale of the weights. (gemm_cpu.c) */
+void clmoe__cpu_options(const clmoe__gemm *gemm, const clmoe__gemm_spec *spec, clmoe__options *options);
+void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
+clmoe_status clmoe__gather_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,
+                                  clmoe_error *error);
+uint64_t clmoe__int8_row_bytes(const clmoe__matrix *matrix);
+void clmoe__cpu_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
 /* The gpu macro-kernel's options and launches. (gemm_gpu.c) */
 void clmoe__gpu_options(const clmoe__gemm *gemm, int few, clmoe__options *options);
 void clmoe__gpu_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
+/* The matrix macro-kernel's: it multiplies rows of bf16, which a launch before it makes of anything else.
+ * (gemm_matrix.c) */
+int clmoe__matrix_converts(const clmoe__gemm *gemm);
+uint64_t clmoe__matrix_operand_bytes(const clmoe__gemm *gemm, uint64_t tokens, uint64_t rows);
+void clmoe__matrix_options(const clmoe__gemm *gemm, clmoe__options *options);
+clmoe_status clmoe__matrix_rows_create(clmoe_context *context, clmoe__gemm *gemm, clmoe_error *error);
+void clmoe__matrix_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io *io);
 
 #endif

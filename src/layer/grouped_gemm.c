@@ -238,7 +238,7 @@ clmoe_status clmoe_grouped_gemm_enqueue(clmoe_grouped_gemm *gemm, clmoe_workspac
     clmoe__run run;
     TRY(clmoe__run_begin(&run, gemm->context, workspace, queue, n_wait, wait, error));
     const uint64_t operand_bytes =
-        clmoe__gemm_gathers(variant) ? clmoe__gemm_operand_bytes(variant, inner.max_rows) : 0;
+        clmoe__gemm_gathers(variant) ? clmoe__gemm_operand_bytes(variant, inner.tokens, inner.max_rows) : 0;
     if (operand_bytes != 0) clmoe__run_arena(&run, operand_bytes, &inner.operand);
     if (inner.tokens != 0) clmoe__gemm_launch(&run, variant, &inner);
     return clmoe__run_end(&run, done);

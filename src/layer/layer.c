@@ -112,6 +112,7 @@ static clmoe_status create_ffn(clmoe_layer *layer, const clmoe__ffn *ffn, const 
                              .y_is_operand = hands_over,
                              .next = &ffn->down,
                              .slots = slots,
+                             .classes = slots > 0 ? layer->classes : 0,
                              .stage = up_stage};
     spec.weighted = slots > 0 && layer->desc.routing.weight_on == CLMOE_WEIGHT_ON_INPUT;
     TRY(clmoe__gemm_create(layer->context, &spec, up, error));
@@ -206,6 +207,9 @@ static void launch_warm(clmoe__run *run, void *stage) {
     const clmoe_dispatch_io no_dispatch = {.struct_size = sizeof no_dispatch};
     clmoe__pass_count_launch(run, layer, &none, &none, 0, 0);
     if (clmoe__routes_at_once(layer, 0)) clmoe__route_launch(run, layer, &no_select, &no_dispatch, &none, &none, &none);
+    if (layer->routes_from_x) clmoe__route_tokens_launch(run, layer, &none, 0, &no_select);
+    if (layer->up.dispatches)
+        clmoe__gemm_dispatch_gather(run, &layer->up, layer->dispatch, &no_dispatch, &nothing);
     if (layer->weights->has_router) clmoe__gemm_launch(run, &layer->router, &nothing);
     if (layer->router_items != 0) clmoe__router_select_launch(run, layer, &none, 0, &no_select);
     if (layer->has_latent) clmoe__gemm_launch(run, &layer->latent_in, &nothing);
@@ -286,6 +290,7 @@ void clmoe_layer_destroy(clmoe_layer *layer) {
     clmoe__host_lane_destroy(layer);
     for (size_t i = 0; i < sizeof gemms / sizeof *gemms; i++) clmoe__gemm_destroy(context, gemms[i]);
     clmoe__kernel_destroy(context, &layer->route);
+    clmoe__kernel_destroy(context, &layer->route_tokens);
     clmoe__kernel_destroy(context, &layer->router_select);
     clmoe__kernel_destroy(context, &layer->pass_count);
     clmoe_select_destroy(layer->select);

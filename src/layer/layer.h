@@ -28,7 +28,9 @@ struct clmoe_layer {
     clmoe_combine *combine;
     clmoe__kernel route;      /* route.cl; none with expert choice */
     int route_makes_row;      /* of one token, for up */
-    int route_makes_logits;   /* of one token */
+    int routes_from_x;        /* there is route_tokens */
+    int route_makes_logits;   /* of one token, in route */
+    clmoe__kernel route_tokens;
     const char *not_direct;   /* NULL: few tokens need no dispatch; or why they do */
     clmoe__kernel router_select; /* of those tokens; none without a router or where it does not fit */
     uint32_t router_items;    /* work-items of its groups */
@@ -92,6 +94,9 @@ int clmoe__routes_at_once(const clmoe_layer *layer, uint32_t tokens);
 void clmoe__route_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_select_io *select,
                          const clmoe_dispatch_io *dispatch, const clmoe_buffer *router_x, const clmoe_buffer *x,
                          const clmoe_buffer *row);
+/* Logits from x and select in one launch, with routes_from_x. */
+void clmoe__route_tokens_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *x, uint64_t x_stride,
+                                const clmoe_select_io *io);
 
 /* (direct.c) Passes of few tokens without a dispatch, where experts run in the gpu macro-kernel: which they are, and
  * the router with select behind it, if router_items is not 0. */

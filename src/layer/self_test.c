@@ -92,8 +92,8 @@ static void write_x(clmoe__run *run, const product *p, const clmoe_buffer *to, c
 static clmoe_status execute(clmoe_context *context, const product *p, fixture *f, float *y, clmoe_error *error) {
     const uint64_t x_used = sizeof(float) * p->rows * bf16_stride(p), y_used = sizeof(float) * p->rows * TEST_N;
     const uint64_t x_bytes = clmoe__round_up(x_used, 256), y_bytes = clmoe__round_up(y_used, 256);
-    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + clmoe__gemm_operand_bytes(&f->gemm, p->rows), &f->memory,
-                          error));
+    const uint64_t operand_bytes = clmoe__gemm_operand_bytes(&f->gemm, p->rows, p->rows);
+    TRY(clmoe__pool_alloc(context, x_bytes + y_bytes + operand_bytes, &f->memory, error));
     clmoe__gemm_io io = {0};
     io.tokens = io.max_rows = p->rows;
     io.x = clmoe_cl_mem(f->memory.mem, 0);

@@ -48,7 +48,7 @@ void clmoe__combine_options(const clmoe_combine *combine, clmoe__options *option
 void clmoe__combine_arguments(clmoe__run *run, const clmoe_combine *combine, const clmoe_combine_io *io);
 
 /* For a kernel that does the work of both (route.c): build options of select.clh and dispatch.clh; select's vectors as
- * two arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of one group. */
+ * two arguments; DISPATCH_ARGUMENTS behind the arguments that are set, and the launch of `groups` groups. */
 void clmoe__select_options(const clmoe_select *select, clmoe__options *options);
 void clmoe__dispatch_options(const clmoe_dispatch *dispatch, clmoe__options *options);
 /* Bytes of local memory that dispatch.clh takes on devices that are not CPUs. */
@@ -57,7 +57,11 @@ uint64_t clmoe__dispatch_local_bytes(uint32_t classes);
  * `most` if that is more than select's own; 0 if that and `others` bytes do not fit in local memory. */
 uint32_t clmoe__select_items(const clmoe_select *select, uint32_t most, uint64_t others);
 void clmoe__select_tables(clmoe__run *run, const clmoe_select *select);
-void clmoe__dispatch_launch_one(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io);
+void clmoe__dispatch_launch_as(clmoe__run *run, const clmoe_dispatch *dispatch, const clmoe_dispatch_io *io,
+                               uint32_t groups);
+/* For a gather that dispatches too: build options of dispatch_gather.clh; whether so few slots are worth it. */
+void clmoe__dispatch_gather_options(uint32_t classes, clmoe__options *options);
+int clmoe__dispatch_is_small(const clmoe_dispatch *dispatch, uint32_t tokens);
 
 /* A grouped GEMM without gate and activation whose weight, kept in bf16, is in parts (matrix.h). (grouped_gemm.c) */
 clmoe_status clmoe__grouped_gemm_create_in_parts(clmoe_context *context, const clmoe_grouped_gemm_desc *desc,

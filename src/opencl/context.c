@@ -53,9 +53,10 @@ static clmoe_status take_texts(clmoe_context *context, const clmoe_context_desc 
     TRY(join_lists("CLMOE_DISABLE", desc->disable, &context->disable, error));
     TRY(join_lists("CLMOE_PREFER", desc->prefer, &context->prefer, error));
 
-    const char *dir = desc->kernel_dir;
-    if (dir == NULL || dir[0] == '\0') dir = clmoe__os_env("CLMOE_KERNEL_DIR");
+    const char *dir = desc->kernel_dir, *source = "kernel_dir";
+    if (dir == NULL || dir[0] == '\0') dir = clmoe__os_env(source = "CLMOE_KERNEL_DIR");
     if (dir == NULL) return CLMOE_OK;
+    REQUIRE(clmoe__os_is_folder(dir), error, source, "%s is \"%.300s\", expected a folder of kernels", source, dir);
     context->kernel_dir = copy_text(dir);
     if (context->kernel_dir == NULL) {
         return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a context");
@@ -131,6 +132,7 @@ static clmoe_status open_context(clmoe_context *context, const clmoe_context_des
     context->log_user = desc->log_user;
     context->mutex = clmoe__mutex_create();
     if (context->mutex == NULL) return clmoe__fail(error, CLMOE_OUT_OF_HOST_MEMORY, NULL, "no memory for a context");
+    TRY(clmoe__names_check(desc, error));
     TRY(take_texts(context, desc, error));
     TRY(clmoe__cl_load(&context->cl, desc, error));
     TRY(clmoe__clblast_open(context, desc, error));

@@ -48,6 +48,9 @@ typedef struct clmoe__context_part {
     size_t (*describe)(const clmoe_context *context, char *text, size_t capacity);
 } clmoe__context_part;
 extern const clmoe__context_part clmoe__tuning_part;
+/* And what it checks first, for it knows the variants: that `disable`, `prefer` and their variables name some. Defined
+ * in src/select/variant_names.c. */
+clmoe_status clmoe__names_check(const clmoe_context_desc *desc, clmoe_error *error);
 
 void clmoe__context_retain(clmoe_context *context);
 void clmoe__context_release(clmoe_context *context);

@@ -9,10 +9,12 @@
 #include "binary.h"
 #include "program.h"
 #include "ptx.h"
+#include "short_header.h"
 #include "source.h"
 
 /* What every kernel file is compiled with. */
 #define COMPILER_OPTIONS "-cl-std=CL1.2 "
+#define MAX_OPTIONS      (sizeof(((clmoe__options *)0)->text) + 64)
 
 static void add_build_log(clmoe_context *context, cl_program opencl, clmoe_error *error) {
     const clmoe__cl *cl = &context->cl;
@@ -28,12 +30,20 @@ static void add_build_log(clmoe_context *context, cl_program opencl, clmoe_error
     free(log);
 }
 
+/* A program's text behind its header, if it has one. */
+typedef struct program_text {
+    const char *parts[2];
+    size_t lengths[2];
+} program_text;
+
 /* Builds the text of cl/<file> for the context's device; options: all of them. */
-static clmoe_status compile(clmoe_context *context, const char *file, const char *text, size_t length,
-                            const char *options, cl_program *built, clmoe_error *error) {
+static clmoe_status build(clmoe_context *context, const char *file, program_text text, const char *options,
+                          cl_program *built, clmoe_error *error) {
     const clmoe__cl *cl = &context->cl;
+    const cl_uint first = text.parts[0] == NULL; /* without a header, the text alone */
     cl_int code = CL_SUCCESS;
-    cl_program opencl = cl->clCreateProgramWithSource(context->opencl, 1, &text, &length, &code);
+    cl_program opencl =
+        cl->clCreateProgramWithSource(context->opencl, 2 - first, text.parts + first, text.lengths + first, &code);
     if (opencl == NULL) return clmoe__fail_cl(error, code, "clCreateProgramWithSource");
     code = cl->clBuildProgram(opencl, 1, &context->device.id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
@@ -56,6 +66,22 @@ static clmoe_status compile(clmoe_context *context, const char *file, const char
     return CLMOE_OK;
 }
 
+/* With a short header where the driver gets one, and with the driver's own where that lacks something. */
+static clmoe_status compile(clmoe_context *context, const char *file, const char *text, size_t length,
+                            const char *options, cl_program *built, clmoe_error *error) {
+    const clmoe__short_header header = clmoe__short_header_for(&context->device);
+    if (header.option != NULL) {
+        char more[MAX_OPTIONS];
+        (void)snprintf(more, sizeof more, "%s%s", header.option, options);
+        const program_text both = {{header.text, text}, {header.length, length}};
+        const clmoe_status status = build(context, file, both, more, built, error);
+        if (status != CLMOE_BUILD_FAILED) return status;
+    }
+    TRY(build(context, file, (program_text){{NULL, text}, {0, length}}, options, built, error));
+    if (header.option != NULL) clmoe__log(context, "cl/%s needs more than the short header declares", file);
+    return CLMOE_OK;
+}
+
 /* The program from the cache; NULL: it is not there, or of no use. */
 static cl_program load(clmoe_context *context, const clmoe__key *key, const char *options, const char *kernel) {
     size_t bytes = 0;
@@ -68,16 +94,18 @@ static cl_program load(clmoe_context *context, const clmoe__key *key, const char
 }
 
 static void make_key(const clmoe_context *context, const char *text, const char *options, clmoe__key *key) {
+    const clmoe__short_header header = clmoe__short_header_for(&context->device);
     clmoe__sha256 hash;
     clmoe__key_begin(context, CLMOE__ENTRY_PROGRAM, &hash);
     clmoe__key_text(&hash, options);
+    clmoe__key_text(&hash, header.text != NULL ? header.text : "");
     clmoe__key_text(&hash, text);
     clmoe__key_end(&hash, key);
 }
 
 clmoe_status clmoe__program_make(clmoe_context *context, const char *file, const char *options, const char *kernel,
                                  clmoe__made *made, clmoe_error *error) {
-    char all[sizeof(((clmoe__options *)0)->text) + sizeof COMPILER_OPTIONS];
+    char all[MAX_OPTIONS];
     char *text = NULL;
     size_t length = 0;
     const int writes = clmoe__cache_writes(context, CLMOE__ENTRY_PROGRAM);

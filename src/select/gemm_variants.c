@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "opencl/clblast.h"
+#include "variant_names.h"
 
 #define CLBLAST_TILE_ROWS 16 /* of the kernels around its products */
 
@@ -19,7 +20,7 @@ static const clmoe__gemm_variant variants[] = {
     {"cpu/avx_vnni", CLMOE__MACRO_CPU, INT8, 1, 1, 4, 8, 1, 0, CLMOE__AVX_VNNI},
     {"cpu/avx2", CLMOE__MACRO_CPU, INT8, 1, 1, 3, 8, 1, 0, CLMOE__AVX2},
     {"cpu/avx512_bf16", CLMOE__MACRO_CPU, BF16, 1, 0, 1, 16, 1, 0, CLMOE__AVX512_BF16},
-    {"cpu/avx512_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 16, 1, 0, CLMOE__AVX512},
+    {"cpu/avx512_fma", CLMOE__MACRO_CPU, F32, 0, 0, 6, 16, 1, 0, CLMOE__AVX512},
     {"cpu/avx2_fma", CLMOE__MACRO_CPU, F32, 0, 1, 0, 8, 1, 0, CLMOE__AVX2},
     {"cpu/fma", CLMOE__MACRO_CPU, F32 | BF16, 0, 0, 0, 0, 1, 0, CLMOE__ANY_CPU},
     {"cpu/int8", CLMOE__MACRO_CPU, INT8, 0, 1, 0, 0, 1, 0, CLMOE__ANY_CPU},
@@ -73,25 +74,10 @@ int clmoe__prefetch_kind(const clmoe__device *device) {
 #endif
 }
 
-/* Whether `name`, or its part before '/', or the part behind, stands in the comma separated list. */
-static int is_listed(const char *list, const char *name) {
-    const char *slash = strchr(name, '/');
-    for (const char *p = list; *p != '\0';) {
-        const size_t length = strcspn(p, ",");
-        if ((length == strlen(name) && memcmp(p, name, length) == 0) ||
-            (length == (size_t)(slash - name) && memcmp(p, name, length) == 0) ||
-            (length == strlen(slash + 1) && memcmp(p, slash + 1, length) == 0))
-            return 1;
-        p += length;
-        p += *p == ',';
-    }
-    return 0;
-}
-
 int clmoe__gemm_varies(const clmoe__gemm_variant *variant) { return variant->macro == CLMOE__MACRO_CLBLAST; }
 
 int clmoe__gemm_preferred(const clmoe_context *context, const clmoe__gemm_variant *variant) {
-    return is_listed(context->prefer, variant->name);
+    return clmoe__variant_listed(context->prefer, variant->name);
 }
 
 /* NULL, or what this device lacks. */
@@ -157,7 +143,7 @@ const char *clmoe__gemm_refusal(const clmoe_context *context, const clmoe__gemm_
     if (variant->blocks_only && !is_block) return "for block formats";
     const char *lacks = missing(device, variant);
     if (lacks != NULL) return lacks;
-    if (is_listed(context->disable, variant->name)) return "disabled by name";
+    if (clmoe__variant_listed(context->disable, variant->name)) return "disabled by name";
     if (clmoe__gemm_varies(variant)) lacks = clmoe__clblast_missing(context);
     if (lacks != NULL) return lacks;
     if (variant->lanes != 0 && variant->lanes != lanes) {

@@ -76,6 +76,13 @@ static cl_int text(const char *value, size_t capacity, void *to, size_t *size) {
     return answer(value, strlen(value) + 1, capacity, to, size);
 }
 
+/* Not this machine's driver: what the library does for that one alone, it would not do there. */
+static cl_int CL_API_CALL platform_info(cl_platform_id id, cl_platform_info what, size_t capacity, void *to,
+                                        size_t *size) {
+    if (what == CL_PLATFORM_NAME) return text(shown.device->vendor, capacity, to, size);
+    return clGetPlatformInfo(id, what, capacity, to, size);
+}
+
 static cl_int CL_API_CALL device_info(cl_device_id id, cl_device_info what, size_t capacity, void *to, size_t *size) {
     const shown_device *d = shown.device;
     const cl_device_type gpu = CL_DEVICE_TYPE_GPU;
@@ -183,6 +190,7 @@ void *shown_symbol(void *user, const char *name) {
 #define SHOWN(entry, own) \
     if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&own;
     SHOWN(clGetDeviceInfo, device_info)
+    SHOWN(clGetPlatformInfo, platform_info)
     SHOWN(clCreateProgramWithSource, create_program)
     SHOWN(clCreateProgramWithBinary, create_from_binary)
     SHOWN(clGetProgramInfo, program_info)
