@@ -194,13 +194,13 @@ static void launch_experts(clmoe__run *run, pass *p) {
     give_rows(p, &down);
     if (down_combines(p)) down.combine = &combine, down.token_count = p->io->token_count;
     if (p->is_direct) leave_places(p, &up);
-    int32_t offsets[CLMOE__MAX_GROUPS + 1];
-    up.offsets = down.offsets = clmoe__gemm_offsets(run, &layer->up, &layer->down, &up, offsets);
     if (p->gather_dispatches) {
         const clmoe_dispatch_io dispatch = dispatch_io(p);
         clmoe__gemm_dispatch_gather(run, &layer->up, layer->dispatch, &dispatch, &up);
         up.is_gathered = 1;
     }
+    int32_t offsets[CLMOE__MAX_GROUPS + 1];
+    up.offsets = down.offsets = clmoe__gemm_offsets(run, &layer->up, &layer->down, &up, offsets);
     clmoe__gemm_launch(run, &layer->up, &up);
     clmoe__gemm_launch(run, &layer->down, &down);
 }
