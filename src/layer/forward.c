@@ -51,20 +51,14 @@ static void launch_logits(clmoe__run *run, const pass *p) {
 }
 
 /* From x or logits to index and weight, in one launch where there is one for it. */
-static void launch_direct_routing(clmoe__run *run, const pass *p, const clmoe_select_io *select) {
-    clmoe_layer *layer = p->layer;
-    if (!clmoe__present(&p->io->logits) && layer->router_items != 0) {
-        clmoe__router_select_launch(run, layer, router_x(p->io), router_x_stride(p->io), select);
-        return;
-    }
-    launch_logits(run, p);
-    clmoe__select_launch(run, layer->select, select);
-}
-
-/* From x or logits to index and weight, in one launch where there is one for it. */
 static void launch_choice(clmoe__run *run, const pass *p, const clmoe_select_io *select) {
     const clmoe_io *io = p->io;
-    if (!clmoe__present(&io->logits) && p->layer->routes_from_x) {
+    const int from_x = !clmoe__present(&io->logits);
+    if (from_x && p->is_direct && p->layer->router_items != 0) {
+        clmoe__router_select_launch(run, p->layer, router_x(io), router_x_stride(io), select);
+        return;
+    }
+    if (from_x && !p->is_direct && p->layer->routes_from_x) {
         clmoe__route_tokens_launch(run, p->layer, router_x(io), router_x_stride(io), select);
         return;
     }
@@ -109,7 +103,7 @@ static void launch_routing(clmoe__run *run, pass *p) {
                                     .weight = p->weight};
     const int chooses = !clmoe__present(&io->index) && io->tokens != 0;
     if (p->is_direct) {
-        if (chooses) launch_direct_routing(run, p, &select);
+        if (chooses) launch_choice(run, p, &select);
         return;
     }
     if (chooses && clmoe__routes_at_once(layer, io->tokens)) {

@@ -1,4 +1,5 @@
-/* Creating and launching a grouped GEMM of either macro-kernel. */
+/* Creating and launching a grouped GEMM: what macro-kernels share. Their own parts are in gemm_cpu.c, gemm_gpu.c,
+ * gemm_matrix.c and gemm_clblast.c. */
 #include "gemm.h"
 
 #include "gemm_clblast.h"

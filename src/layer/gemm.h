@@ -119,7 +119,7 @@ void clmoe__gemm_destroy(clmoe_context *context, clmoe__gemm *gemm);
 uint64_t clmoe__gemm_operand_bytes(const clmoe__gemm *gemm, uint64_t tokens, uint64_t rows);
 /* Whether the caller's x passes through the operand buffer before it is multiplied. */
 int clmoe__gemm_gathers(const clmoe__gemm *gemm);
-/* Whether one token's row, packed, must be in the operand buffer; what gather.clh needs to make it. */
+/* Whether one token's row, packed, must be in the operand buffer. */
 int clmoe__gemm_needs_row(const clmoe__gemm *gemm);
 void clmoe__activation_options(const clmoe_activation *activation, clmoe__options *options);
 /* The gather in one launch with the dispatch whose plan io has; io.is_gathered is for the launch that follows. */
@@ -136,8 +136,8 @@ void clmoe__gemm_launch(clmoe__run *run, clmoe__gemm *gemm, const clmoe__gemm_io
 uint64_t clmoe__gemm_tiles_bound(const clmoe__gemm *gemm, const clmoe__gemm_io *io);
 void clmoe__gemm_arguments(clmoe__run *run, const clmoe__gemm *gemm, const clmoe__gemm_io *io);
 void clmoe__plan_arguments(clmoe__run *run, const clmoe__gemm_io *io); /* plan, token_count, tokens */
-/* The cpu macro-kernel's options, gather and launches; bytes of a packed row of cl/int8_rows.clh: for each run of 32
- * values their bytes, the scale of 128, and a word for each scale of the weights. (gemm_cpu.c) */
+/* The cpu macro-kernel's options, those of gather.clh, gather and launches; bytes of a packed row of cl/int8_rows.clh:
+ * for each run of 32 values their bytes, the scale of 128, and a word for each scale of the weights. (gemm_cpu.c) */
 void clmoe__cpu_options(const clmoe__gemm *gemm, const clmoe__gemm_spec *spec, clmoe__options *options);
 void clmoe__gather_options(const clmoe_context *context, const clmoe__gemm *gemm, clmoe__options *options);
 clmoe_status clmoe__gather_create(clmoe_context *context, const clmoe__gemm_spec *spec, clmoe__gemm *gemm,

@@ -5,7 +5,7 @@
 
 #define FEW_SCORES   2048u        /* up to here one work-group is done before the launch it saves would be */
 #define SMALL_ROUTER (768u << 10) /* and with so many bytes of the router */
-#define TILED_ROUTER (2u << 20)   /* what groups of tokens may read again and again: it stays in a core's cache */
+#define TILED_ROUTER (2u << 20)   /* what groups of tokens may read again and again; level with a GEMM at 1 MiB */
 #define ROUTER_ROWS  8            /* of cl/route.cl: tokens of a group */
 
 static uint64_t router_bytes(const clmoe_layer *layer) {
