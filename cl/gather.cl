@@ -57,8 +57,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gather(
 #endif
     }
     __global row_t *tile_rows = rows + rows_offset + (ulong)first * row_pieces(features) * PIECE_ELEMENTS;
-    /* Row by row: one stream is read, and the tile that is written stays in a cache. */
-    for (uint i = 0; i < count; i++) gather_row(tile_rows + i * PIECE_ELEMENTS, source[i], count, features, factor[i]);
+    /* Row by row: one stream is read. */
+    for (uint i = 0; i < count; i++) stream_row(tile_rows + i * PIECE_ELEMENTS, source[i], count, features, factor[i]);
 }
 
 #if DISPATCH

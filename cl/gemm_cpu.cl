@@ -62,13 +62,16 @@ typedef uint row_t;
 #include "micro/prefetch.clh"
 #include "rows.clh"
 #include "epilogue.clh"
+#include "stream_store.clh"
 #ifndef COMBINE
 #define COMBINE 0
 #endif
 #if COMBINE
 #include "combine.clh"
 #define THEN_COMBINE , COMBINE_ARGUMENTS
+#define COMBINES (out != 0)
 #else
+#define COMBINES 0
 #define THEN_COMBINE
 #endif
 
@@ -147,10 +150,18 @@ static inline void finish(real *sum, const float *scale, __global const float *b
 #endif
 }
 
+/* A panel's columns of a row are whole lines. */
+#if defined(Y_VECTOR) && !Y_PACKED && !ACT_GATED && LANES * Y_BYTES >= 32
+#define Y_STREAMS 1
+#define ON_LINE(pointer) (((ulong)(pointer)&63) == 0)
+#else
+#define Y_STREAMS 0
+#endif
+
 #ifndef ROUND_VECTORS
-/* Stores row i of a tile of `rows` rows that starts at first_row. */
+/* Stores row i of a tile of `rows` rows that starts at first_row. streams: it is not read again soon. */
 static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, ulong first_row, uint rows, uint i,
-                             uint panel, uint features_out) {
+                             uint panel, uint features_out, int streams) {
     const uint column = panel * (ACT_GATED ? LANES : PANEL_COLUMNS);
 #if Y_PACKED
     __global y_t *tile = y + first_row * row_blocks(features_out) * ROW_VALUES;
@@ -159,6 +170,13 @@ static inline void store_row(const real *sum, __global y_t *y, ulong y_stride, u
         store_packed(tile + row_place(column + LANES, rows, i), sum[1], column + LANES, features_out);
 #else
     __global y_t *row = y + (first_row + i) * y_stride + column;
+#if Y_STREAMS
+    if (streams && ON_LINE(row) && column + PANEL_COLUMNS <= features_out) {
+        STREAM_STORE(y_vector, Y_VECTOR(sum[0]), row);
+        STREAM_STORE(y_vector, Y_VECTOR(sum[1]), row + LANES);
+        return;
+    }
+#endif
     store_columns(row, sum[0], column, features_out);
     if (!ACT_GATED && column + LANES < features_out)
         store_columns(row + LANES, sum[1], column + LANES, features_out);
@@ -206,24 +224,13 @@ static inline void find_rows(job *w, __global const int *plan, uint groups, uint
 }
 
 #ifndef ROUND_VECTORS
-/* Asks for the lines of y that store_tiles will write: each row's lie apart, and a store that misses them waits. */
-static inline void fetch_y(const job *w, __global y_t *y, ulong y_stride, uint t, uint end, uint panel) {
-#if !Y_PACKED && PREFETCH != 0
-    y += (w->first + tile_row(w->rows, t, w->tiles)) * y_stride + panel * PANEL_COLUMNS;
-    for (uint i = tile_row(w->rows, t, w->tiles); i < tile_row(w->rows, end, w->tiles); i++, y += y_stride) {
-        prefetch_store(y);
-        prefetch_store(y + LANES);
-    }
-#endif
-}
-
 /* Stores one panel's sums of tiles [t, end). */
 static inline void store_tiles(const real *sum, const job *w, __global y_t *y, ulong y_stride, uint t, uint end,
-                               uint panel) {
+                               uint panel, int streams) {
     for (uint u = t; u < end; u++) {
         const uint begin = tile_row(w->rows, u, w->tiles), height = tile_row(w->rows, u + 1, w->tiles) - begin;
         for (uint i = 0; i < height; i++, sum += 2)
-            store_row(sum, y, y_stride, w->first + begin, height, i, panel, w->features_out);
+            store_row(sum, y, y_stride, w->first + begin, height, i, panel, w->features_out, streams);
     }
 }
 #endif
@@ -281,14 +288,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(
                 const ulong index = (ulong)w.group * panels + panel + p;
                 __global const weight_t *weights;
                 SHARD_PANEL(weights, index, w.elements)
-#ifndef ROUND_VECTORS
-                fetch_y(&w, y_base + y_offset, y_stride, t, end, panel);
-#endif
                 panel_tiles(sums, &w, weights, bias_base + (BIAS ? index * PANEL_COLUMNS : 0), t, end);
 #ifdef ROUND_VECTORS
                 for (uint i = 0; i < height; i++) keep_row(values + i * SPAN_VECTORS, sums + 2 * i, p);
 #else
-                store_tiles(sums, &w, y_base + y_offset, y_stride, t, end, panel);
+                store_tiles(sums, &w, y_base + y_offset, y_stride, t, end, panel, !COMBINES);
 #endif
             }
 #ifdef ROUND_VECTORS

@@ -38,6 +38,7 @@
 #define ALWAYS static inline __attribute__((always_inline))
 
 #include "row_blocks.clh"
+#include "stream_store.clh"
 
 /* k in a step of the panel, and what a block and a step of it are. */
 #if TO_E4M3
@@ -47,24 +48,6 @@
 #endif
 #define BLOCK_STEPS (TURN_K / STEP_K)
 #define STEP_ELEMENTS (PANEL_COLUMNS * STEP_K)
-
-/* Past the caches, where the compiler knows how. Every vector lies at a multiple of its size: a buffer begins at one,
- * and so do panels and the halves of their steps. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_nontemporal_store)
-#define STORE(type, value, to) __builtin_nontemporal_store(value, (__global type *)(to))
-#endif
-#endif
-#ifndef STORE
-#define STORE(type, value, to) (*(__global type *)(to) = (value))
-#endif
-
-/* x86 orders such stores with nothing but this. */
-#if PREFETCH == 1
-#define STORES_END __asm__ volatile("sfence" ::: "memory");
-#else
-#define STORES_END
-#endif
 
 /* Step `i` (k / KP) of a turned block as a half of the panel has it. */
 #if WEIGHT_FORMAT == FORMAT_F32 || KP == 2 || TO_E4M3
@@ -120,10 +103,10 @@ ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end
         __global weight_t *at = to + i * STEP_ELEMENTS;
         if (i >= steps) continue;
 #if LANES == 16 && !WHOLE_LINES
-        STORE(bits, (bits)(as_uint8(packed_step(first, i)), as_uint8(packed_step(second, i))), at);
+        STREAM_STORE(bits, (bits)(as_uint8(packed_step(first, i)), as_uint8(packed_step(second, i))), at);
 #else
-        if (h == 0) STORE(step_t, packed_step(first, i), at);
-        if (end == 2) STORE(step_t, packed_step(second, i), at + LANES * STEP_K);
+        if (h == 0) STREAM_STORE(step_t, packed_step(first, i), at);
+        if (end == 2) STREAM_STORE(step_t, packed_step(second, i), at + LANES * STEP_K);
 #endif
     }
 }
@@ -244,5 +227,5 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void pack_rows(
     for (; k < stop; k += TURN_K)
         pack_blocks(halves, ahead, row_bytes, k, k < features ? features - k : 0, block_place(to, k), block_rows,
                     block_columns, scale_columns);
-    STORES_END
+    STREAM_END
 }
