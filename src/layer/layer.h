@@ -82,6 +82,10 @@ void clmoe__layer_retain(clmoe_layer *layer);
 
 /* (forward.c) Every launch of a forward, of an io that forward_check was content with. */
 void clmoe__forward_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io);
+/* (pass.c) The launches of one: buffers of io begin at its tokens, the arena lies in `memory`; first: of the forward.
+ * Of no tokens, those that write the load. */
+void clmoe__pass_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_io *io, const clmoe_buffer *memory,
+                        const clmoe__arena *arena, int first);
 /* (forward.c) Writes the valid tokens of the pass that starts at first_token to `pass`. */
 void clmoe__pass_count_launch(clmoe__run *run, clmoe_layer *layer, const clmoe_buffer *count, const clmoe_buffer *pass,
                               uint32_t first_token, uint32_t tokens);
