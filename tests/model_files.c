@@ -21,7 +21,8 @@ layer_case *model_case(test_device *device, const model_row *row, uint32_t sourc
     o.layer = model_row_desc(row);
     o.with = (n->up_bias != NULL ? CASE_UP_BIAS : 0u) | (n->down_bias != NULL ? CASE_DOWN_BIAS : 0u) |
              (n->router_bias != NULL ? CASE_ROUTER_BIAS : 0u) | (n->select_bias != NULL ? CASE_SELECT_BIAS : 0u) |
-             (n->output_bias != NULL ? CASE_OUTPUT_BIAS : 0u) | (n->shared_gate != NULL ? CASE_SHARED_GATE : 0u);
+             (n->expert_scale != NULL ? CASE_EXPERT_SCALE : 0u) | (n->output_bias != NULL ? CASE_OUTPUT_BIAS : 0u) |
+             (n->shared_gate != NULL ? CASE_SHARED_GATE : 0u);
     return case_describe(device, &o, &unused);
 }
 
@@ -290,6 +291,7 @@ model_files model_files_new(const model_row *row, layer_case *c, uint32_t source
     add_plain(&f, full_name(row, n->router, "", 0), plain, 2, router, o->router, (size_t)(o->classes * H));
     add_vector(&f, n->router_bias, plain, o->router_bias, o->classes, 0);
     add_vector(&f, n->select_bias, plain, c->select_bias, o->classes, n->wide_select_bias);
+    add_vector(&f, n->expert_scale, plain, c->expert_scale, o->classes, 0);
     add_vector(&f, n->output_bias, plain, o->output_bias, H, 0);
     add_vector(&f, n->shared_gate, plain, o->shared_gate, H, 1);
     if (L != 0) {

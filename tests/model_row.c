@@ -46,6 +46,9 @@ clmoe_layer_desc model_row_desc(const model_row *row) {
     d.shared_activation.limit = (float)from->shared_limit;
     d.activation.alpha = or_one(from->alpha);
     d.activation.up_offset = (float)from->up_offset;
+    d.shared_activation.alpha = or_one(from->shared_alpha);
+    d.shared_activation.up_offset = (float)from->shared_up_offset;
+    d.router_input = (uint32_t)from->router_input;
     d.routed_scale = or_one(from->routed_scale);
     d.shared_scale = or_one(from->shared_scale);
     return d;

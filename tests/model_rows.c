@@ -127,6 +127,14 @@ const model_row model_rows[] = {
     {"dbrx not normalised", "{'model_type': 'dbrx', 'd_model': 40, 'n_layers': 3, 'ffn_config': {'moe_num_experts': 8,"
                             "'moe_top_k': 3, 'ffn_hidden_size': 24, 'moe_normalize_expert_weights': null}}",
      ALL, SIZES, .rule = {SOFTMAX}},
+    {"gemma4", TEXT("gemma4", "gemma4_text", "'num_experts': 8, 'top_k_experts': 3, 'moe_intermediate_size': 24,"
+     "'enable_moe_block': true, 'hidden_activation': 'gelu_pytorch_tanh'"), ALL, SIZES,
+     .rule = {SOFTMAX, SUM, .activation = CLMOE_GELU_TANH, .shared_activation = CLMOE_GELU_TANH, .router_input = 1},
+     .names = {.prefix = "model.language_model.layers.#.", .router = "router.proj.weight",
+               .expert_scale = "router.per_expert_scale",
+               TOGETHER("experts.gate_up_proj", "experts.down_proj")}},
+    {"gemma4 dense", "{'model_type': 'gemma4_text', 'num_hidden_layers': 3, 'enable_moe_block': false}", .layers = 3,
+     .moe = ""},
     {"longcat_flash", "{'model_type': 'longcat_flash', 'hidden_size': 40, 'num_layers': 3, 'n_routed_experts': 8,"
      "'moe_topk': 3,"
                       "'zero_expert_num': 4, 'expert_ffn_hidden_size': 24, 'routed_scaling_factor': 1.5}",
@@ -258,6 +266,19 @@ const model_row model_rows[] = {
      "'moe_intermediate_size': 24"),
      .layers = 3, .moe = "2", SIZES_16, SHARED(24),
      .rule = {V3_SUM, .n_group = 8, .topk_group = 4, .scale = 2.5, .limit_after = 1}},
+    {"kimi_linear", CONFIG("kimi_linear",
+     "'num_experts': 8, 'num_experts_per_token': 3, 'moe_intermediate_size': 24, 'num_shared_experts': 2,"
+     "'first_k_dense_replace': 2, 'moe_router_activation_func': 'sigmoid', 'moe_renormalize': true,"
+     "'routed_scaling_factor': 1.5, 'num_expert_group': 4, 'topk_group': 2, 'hidden_act': 'silu'"),
+     .layers = 3, .moe = "2", SIZES, SHARED(48), .rule = {V3_SUM, IN_GROUPS, .scale = 1.5},
+     .names = {MIXTRAL, .select_bias = "block_sparse_moe.gate.e_score_correction_bias",
+               SHARED_AT("block_sparse_moe.shared_experts.")}},
+    {"kimi_linear as saved again", CONFIG("kimi_linear",
+     "'num_local_experts': 8, 'num_experts_per_tok': 3, 'moe_intermediate_size': 24, 'n_shared_experts': 2,"
+     "'mlp_layer_types': ['sparse', 'dense', 'sparse'], 'norm_topk_prob': false"),
+     .layers = 3, .moe = "0 2", SIZES, SHARED(48), .rule = {V3, .eps = 1e-20, .scale = 2.446}},
+    {"kimi_linear defaults", CONFIG("kimi_linear", EXPERTS), LATER, SIZES, SHARED(24),
+     .rule = {V3_SUM, .scale = 2.446}},
     {"mimo_v2_flash", CONFIG("mimo_v2_flash",
      ROUTED ", 'mlp_layer_types': ['dense', 'sparse', 'sparse'], 'norm_topk_prob': true,"
                                               "'routed_scaling_factor': null, " GROUPS),
@@ -288,6 +309,22 @@ const model_row model_rows[] = {
      .rule = {V3_SUM, .ungated = 1, .activation = CLMOE_RELU2, .shared_activation = CLMOE_RELU2},
      .names = {NEMOTRON, .latent_in = "fc1_latent_proj.weight", .latent_out = "fc2_latent_proj.weight"}},
 
+    {"minimax_m3_vl", TEXT("minimax_m3_vl", "minimax_m3_vl_text", LOCAL ", 'shared_intermediate_size': 20,"
+     "'moe_layer_freq': [0, 1, 1], 'routed_scaling_factor': 1.5, 'swiglu_limit': 0.5, 'swiglu_alpha': 1.25,"
+     "'hidden_act': 'swigluoai', 'scoring_func': 'sigmoid'"),
+     LATER, SIZES, SHARED(20),
+     .rule = {SIGMOID, SUM, .routed_scale = 1.5, .limit = 0.5, .alpha = 1.25, .up_offset = 1, .shared_limit = 0.5,
+              .shared_alpha = 1.25, .shared_up_offset = 1},
+     .names = {.prefix = "language_model.model.layers.#.", .router = "block_sparse_moe.gate.weight",
+               W123("block_sparse_moe."), .select_bias = "block_sparse_moe.e_score_correction_bias",
+               SHARED_AT("block_sparse_moe.shared_experts.")}},
+    {"minimax_m3_vl types", CONFIG("minimax_m3_vl_text", LOCAL ", 'mlp_layer_types': ['sparse', 'dense', 'sparse']"),
+     .layers = 3, .moe = "0 2", SIZES, SHARED(3072),
+     .rule = {SIGMOID, SUM, .routed_scale = 2, .limit = 7, .alpha = 1.702, .up_offset = 1, .shared_limit = 7,
+              .shared_alpha = 1.702, .shared_up_offset = 1}},
+    {"minimax_m3_vl defaults", CONFIG("minimax_m3_vl_text", LOCAL), ALL, SIZES, SHARED(3072),
+     .rule = {SIGMOID, SUM, .routed_scale = 2, .limit = 7, .alpha = 1.702, .up_offset = 1, .shared_limit = 7,
+              .shared_alpha = 1.702, .shared_up_offset = 1}},
     {"afmoe", CONFIG("afmoe", EXPERTS ", 'num_shared_experts': 1, 'num_dense_layers': 2, 'route_scale': 1.5"),
      .layers = 3,
      .moe = "2", SIZES, SHARED(24), .rule = {SIGMOID, SUM, .eps = 1e-20, .scale = 1.5},

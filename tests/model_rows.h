@@ -13,7 +13,7 @@ struct group_checkpoint;
 /* '#' stands for the layer's number, '*' for the expert's. */
 typedef struct row_names {
     const char *prefix; /* before each of the others; no prefix: the row has no checkpoint */
-    const char *router, *router_bias, *select_bias, *output_bias, *shared_gate, *latent_in, *latent_out;
+    const char *router, *router_bias, *select_bias, *expert_scale, *output_bias, *shared_gate, *latent_in, *latent_out;
     const char *gate, *up, *down, *up_bias, *down_bias; /* gate absent: up holds both, or the experts are not gated */
     const char *shared_gate_proj, *shared_up, *shared_down;
     int store;                  /* enum row_store */
@@ -29,8 +29,8 @@ typedef struct row_rule {
     int method, score, after, bias_on_logit, best_two, mask_zero, norm, weight_on_input;
     double eps, floor, p, scale, softcap, sparsemixer_eps;
     unsigned n_group, topk_group, zero_experts;
-    int activation, shared_activation, ungated, limit_after;
-    double limit, shared_limit, alpha, up_offset;
+    int activation, shared_activation, ungated, limit_after, router_input;
+    double limit, shared_limit, alpha, up_offset, shared_alpha, shared_up_offset;
     double routed_scale, shared_scale;
 } row_rule;
 

@@ -275,7 +275,7 @@ static const poke layer_pokes[] = {
     POKE32(L, allow_variance, 2, "allow_variance"),
     POKE32(L, y_format, CLMOE_FORMAT_NONE, "y_format"),
     POKE32(L, y_format, CLMOE_F8_E4M3, "y_format"),
-    POKE32(L, reserved, 1, "reserved"),
+    POKE32(L, router_input, 2, "router_input"),
 };
 #undef L
 

@@ -117,6 +117,33 @@ static void test_io_pairs(void **state) {
     check_untouched(&b);
 }
 
+/* A router with an input of its own is never given x. */
+static void test_router_input(void **state) {
+    (void)state;
+    float y[T * H] = {0};
+    clmoe_layer *shared = c->layer, *own = NULL;
+    clmoe_layer_desc desc = c->options.layer;
+    desc.router_input = 1;
+    OK(clmoe_layer_create(device.context, c->weights, &desc, &own, &error));
+    c->layer = own; /* what forward_fails takes */
+    case_buffers b = case_buffers_new(c, x, T);
+    forward_fails(&b.io, CLMOE_INVALID_ARGUMENT, "io.router_input");
+    FAILS(clmoe_forward_host(own, x, T, y, &error), CLMOE_INVALID_ARGUMENT, "io.router_input");
+    test_buffer logits = test_buffer_new(&device, T * E * 4, NULL);
+    check_untouched(&b);
+    b = case_buffers_new(c, x, T);
+    b.io.tokens = 0;
+    OK(clmoe_forward(own, NULL, device.queue, &b.io, 0, NULL, NULL, &error));
+    b.io.tokens = T;
+    b.io.logits = logits.at; /* the router is not used */
+    OK(clmoe_forward(own, NULL, device.queue, &b.io, 0, NULL, NULL, &error));
+    case_result r = case_buffers_take(c, &b);
+    case_result_free(&r);
+    test_buffer_free(&device, &logits);
+    c->layer = shared;
+    clmoe_layer_destroy(own);
+}
+
 static void test_forward_arguments(void **state) {
     (void)state;
     case_buffers b = case_buffers_new(c, x, T);
@@ -202,6 +229,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_io),
         cmocka_unit_test(test_io_pairs),
+        cmocka_unit_test(test_router_input),
         cmocka_unit_test(test_forward_arguments),
         cmocka_unit_test(test_other_functions),
         cmocka_unit_test(test_error_sizes),

@@ -62,6 +62,73 @@ static void runs(void **state) {
     }
 }
 
+/* ----------------------------------------------------------------------- a router with an input of its own */
+
+enum { OWN_TOKENS = 6, OWN_HIDDEN = 8 };
+
+static const char *own_model(const test_folder *folder) {
+    gguf_file f = gguf_small_without("general.architecture");
+    gguf_text(&f, "general.architecture", "smallthinker");
+    gguf_u32(&f, "smallthinker.block_count", 1);
+    gguf_u32(&f, "smallthinker.embedding_length", OWN_HIDDEN);
+    gguf_u32(&f, "smallthinker.expert_feed_forward_length", 4);
+    gguf_u32(&f, "smallthinker.expert_count", 2);
+    gguf_u32(&f, "smallthinker.expert_used_count", 1);
+    gguf_u32(&f, "smallthinker.expert_gating_func", 1);
+    const char *const path = gguf_write(&f, folder, "m.gguf");
+    gguf_free(&f);
+    return path;
+}
+
+/* Runs the model; router_rows: how many rows of router_input the file has. */
+static const command_result *own_run(const test_folder *folder, const char *model, const float *x, const float *router,
+                                     uint64_t router_rows, const char *output) {
+    const clmoe__out_tensor tensors[] = {{"hidden_states", "F32", 2, {OWN_TOKENS, OWN_HIDDEN}, x},
+                                         {"router_input", "F32", 2, {router_rows, OWN_HIDDEN}, router}};
+    clmoe_error error = {.struct_size = sizeof error};
+    const char *const input = test_path(folder, "x.safetensors");
+    OK(clmoe__safetensors_write(input, tensors, router_rows != 0 ? 2 : 1, &error));
+    return COMMAND(CLMOE_RUN_PROGRAM, model, "--layer", "0", "--input", input, "--output", output, "--quiet");
+}
+
+static void own_routes(const char *path, int32_t routes[OWN_TOKENS]) {
+    clmoe_error error = {.struct_size = sizeof error};
+    clmoe__checkpoint *file = NULL;
+    OK(clmoe__checkpoint_open(path, &file, &error));
+    memcpy(routes, clmoe__checkpoint_find(file, "expert_index")->data, OWN_TOKENS * sizeof *routes);
+    clmoe__checkpoint_close(file);
+}
+
+/* Routes follow router_input, whatever hidden_states are. */
+static void routers_input(void **state) {
+    (void)state;
+    float x[OWN_TOKENS * OWN_HIDDEN], turned[OWN_TOKENS * OWN_HIDDEN];
+    int32_t routes[OWN_TOKENS], same[OWN_TOKENS], others[OWN_TOKENS];
+    test_random random = test_random_new(5);
+    test_folder folder = test_folder_new();
+    const char *const model = own_model(&folder), *const output = test_path(&folder, "y.safetensors");
+    for (int i = 0; i < OWN_TOKENS * OWN_HIDDEN; i++) {
+        x[i] = (float)test_random_normal(&random);
+        turned[i] = -x[i];
+    }
+    const command_result *run = own_run(&folder, model, x, x, 0, output);
+    assert_int_equal(run->status, 2);
+    assert_non_null(strstr(run->err, "tensor router_input is missing"));
+    run = own_run(&folder, model, x, x, OWN_TOKENS - 1, output);
+    assert_int_equal(run->status, 2);
+    assert_non_null(strstr(run->err, "tensor router_input has shape [5, 8]"));
+    const float *const pairs[][2] = {{x, x}, {turned, x}, {x, turned}};
+    int32_t *const got[] = {routes, same, others};
+    for (int i = 0; i < 3; i++) {
+        run = own_run(&folder, model, pairs[i][0], pairs[i][1], OWN_TOKENS, output);
+        if (run->status != 0) fail_msg("status %d: %s", run->status, run->err);
+        own_routes(output, got[i]);
+    }
+    assert_memory_equal(routes, same, sizeof routes);
+    for (int t = 0; t < OWN_TOKENS; t++) assert_int_equal(others[t], 1 - routes[t]); /* the best becomes the worst */
+    test_folder_free(&folder);
+}
+
 /* ------------------------------------------------------------------------------------------- files that lie */
 
 static gguf_file bad_magic(void) {
@@ -195,6 +262,7 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(options),
         cmocka_unit_test(runs),
+        cmocka_unit_test(routers_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

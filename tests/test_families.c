@@ -89,6 +89,7 @@ static void test_row(void **state) {
         assert_int_equal(layer.shared_intermediate_size, row->shared);
         assert_int_equal(layer.latent_size, row->latent);
         if (row->names.prefix != NULL) assert_int_equal(layer.has_select_bias, row->names.select_bias != NULL);
+        assert_int_equal(layer.desc.router_input, wanted.router_input);
         same_desc(&layer.desc, &wanted, row->shared != 0);
     }
     clmoe__config_destroy(&config);

@@ -23,7 +23,7 @@ static json_t *metadata_of(const model_row *row) {
 
 /* ------------------------------------------------------------------------------------------------ metadata */
 
-/* Every layer that has experts, by its router alone. */
+/* Every layer that has experts, by the tensors that tell what it is: its router, and its shared experts. */
 static void add_routers(gguf_file *f, const model_row *row) {
     static const uint64_t router[2] = {40, 8};
     static const float zeros[320];
@@ -31,6 +31,10 @@ static void add_routers(gguf_file *f, const model_row *row) {
         char name[64], *end;
         (void)snprintf(name, sizeof name, "blk.%lu.ffn_gate_inp.weight", strtoul(at, &end, 10));
         gguf_tensor(f, name, GGUF_TYPE_F32, 2, router, zeros, sizeof zeros);
+        if (row->names.shared_up != NULL) {
+            (void)snprintf(name, sizeof name, "blk.%lu.%s", strtoul(at, &end, 10), row->names.shared_up);
+            gguf_tensor(f, name, GGUF_TYPE_F32, 2, router, zeros, sizeof zeros);
+        }
         at = end;
     }
 }
@@ -75,7 +79,9 @@ static void check_metadata(const model_row *row) {
     assert_memory_equal(&c.desc.routing, &wanted.routing, sizeof wanted.routing);
     assert_memory_equal(&c.desc.activation, &wanted.activation, sizeof wanted.activation);
     assert_memory_equal(&c.desc.shared_activation, &wanted.shared_activation, sizeof wanted.shared_activation);
-    assert_true(c.desc.routed_scale >= 1 && c.desc.routed_scale <= 1);
+    assert_int_equal(c.desc.router_input, wanted.router_input);
+    assert_memory_equal(&c.desc.routed_scale, &wanted.routed_scale, sizeof wanted.routed_scale);
+    assert_memory_equal(&c.desc.shared_scale, &wanted.shared_scale, sizeof wanted.shared_scale);
     clmoe_model_destroy(model);
     gguf_free(&f);
     test_folder_free(&folder);

@@ -71,7 +71,7 @@ typedef struct clmoe_layer_desc {
      * rounded once, to nearest even: an error of at most 2^-8 (BF16) or 2^-11 (F16, whose largest value is 65504) of
      * every y[t, s] beside what the arithmetic brings; sums stay in f32, and the shared experts' output stays f32. */
     uint32_t y_format;
-    uint32_t reserved; /* 0 */
+    uint32_t router_input; /* 1: the router has an input of its own: a forward that routes must have io.router_input */
 } clmoe_layer_desc;
 
 CLMOE_API void clmoe_layer_desc_default(clmoe_layer_desc *desc, size_t struct_size);
@@ -123,7 +123,9 @@ typedef struct clmoe_io {
     uint64_t out_stride;    /* 0 = H */
     clmoe_buffer token_count;   /* int32 [1]: how many of the T tokens are valid, known on the device only. It is
                                  * clamped to 0..T; rows behind it are neither read nor written */
-    clmoe_buffer router_input;  /* [T, H] in x_format: what the router multiplies in place of x (Gemma-4) */
+    clmoe_buffer router_input;  /* [T, H] in x_format: what the router multiplies in place of x. Gemma-4: of the
+                                 * residual stream r before the block, r / rms(r) * scale / sqrt(H) with the router's
+                                 * own scale [H]; SmallThinker: the layer's input, ahead of norm and attention */
     uint64_t router_input_stride;
     clmoe_buffer logits;        /* f32 [T, classes] in place of the router */
     clmoe_buffer index;         /* int32 [T, slots] with weight, in place of the whole routing. -1 = unused slot; any

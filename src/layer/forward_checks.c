@@ -50,6 +50,9 @@ static clmoe_status check_routing(const clmoe_layer *layer, const clmoe_io *io, 
             "the weights have no router: give logits, or index and weight");
     REQUIRE(!clmoe__present(&io->router_input) || (!routed && !clmoe__present(&io->logits)), error, "io.router_input",
             "router_input is given, but the router is not used");
+    REQUIRE(!layer->desc.router_input || clmoe__present(&io->router_input) || routed || clmoe__present(&io->logits) ||
+                io->tokens == 0,
+            error, "io.router_input", "router_input is absent, but this layer's router has an input of its own");
     TRY(clmoe__buffer_check(context, &io->token_count, 4, 4, 0, "io.token_count", error));
     TRY(clmoe__buffer_check(context, &io->logits, logits, 4, 0, "io.logits", error));
     TRY(clmoe__buffer_check(context, &io->index, slots, 4, 0, "io.index", error));

@@ -78,7 +78,7 @@ static clmoe_status check(const clmoe_layer_desc *desc, const clmoe_weights *wei
     TRY(check_router(desc, weights, error));
     TRY(clmoe__format_check(desc->out_format, "out_format", error));
     TRY(clmoe__format_check(desc->y_format, "y_format", error));
-    REQUIRE(desc->reserved == 0, error, "reserved", "reserved is %u, expected 0", desc->reserved);
+    REQUIRE(desc->router_input <= 1, error, "router_input", "router_input is %u, expected 0 or 1", desc->router_input);
     REQUIRE(isfinite(desc->routed_scale), error, "routed_scale", "routed_scale is %g, expected a finite number",
             (double)desc->routed_scale);
     REQUIRE(isfinite(desc->shared_scale), error, "shared_scale", "shared_scale is %g, expected a finite number",

@@ -83,10 +83,16 @@ static clmoe_status required(const clmoe__config *config, const char *keys, int 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
 /* S, the width of all shared experts together. */
-static clmoe_status shared_size(const clmoe__config *config, clmoe__layer_config *out, clmoe_error *error) {
+static clmoe_status shared_size(const clmoe__config *config, uint32_t layer, clmoe__layer_config *out,
+                                clmoe_error *error) {
     const clmoe__family *f = config->family;
     uint32_t count = f->shared_count != NULL ? f->shared_default : 1, size = out->intermediate_size;
+    uint32_t *const s = &out->shared_intermediate_size;
     if (f->shared_count == NULL && f->shared_size == NULL) return CLMOE_OK;
+    if (f->optional_shared && !clmoe__config_tensor(config, f->shared[0]->up, layer)) return CLMOE_OK;
+    if (f->shared_all != NULL)
+        TRY(clmoe__config_u32(config, f->shared_all, 0, CLMOE__MAX_FEATURES, s, NULL, error));
+    if (*s != 0) return CLMOE_OK;
     if (f->shared_count != NULL) {
         if (clmoe__config_null(config, f->shared_count)) count = 0;
         TRY(clmoe__config_u32(config, f->shared_count, 0, CLMOE__MAX_EXPERTS, &count, NULL, error));
@@ -102,7 +108,7 @@ static clmoe_status shared_size(const clmoe__config *config, clmoe__layer_config
         return clmoe__fail(error, CLMOE_INVALID_FILE, key, "%s: %s is %u of %u each, expected %u in all at most",
                            clmoe__path_end(config->path), key, count, size, CLMOE__MAX_FEATURES);
     }
-    out->shared_intermediate_size = (uint32_t)all;
+    *s = (uint32_t)all;
     return CLMOE_OK;
 }
 
@@ -123,9 +129,10 @@ clmoe_status clmoe__config_layer(const clmoe__config *config, uint32_t layer, cl
     TRY(required(config, f->top_k, f->per_layer, layer, 1, CLMOE__MAX_EXPERTS, &r->top_k, error));
     TRY(required(config, f->intermediate, f->per_layer == 2, layer, 1, CLMOE__MAX_FEATURES, &out->intermediate_size,
                  error));
-    TRY(shared_size(config, out, error));
+    TRY(shared_size(config, layer, out, error));
     if (f->latent != NULL)
         TRY(clmoe__config_u32(config, f->latent, 1, CLMOE__MAX_FEATURES, &out->latent_size, NULL, error));
+    out->desc.router_input = f->router_input;
     out->desc.activation.gated = out->desc.shared_activation.gated = !f->ungated;
     return clmoe__config_rule(config, layer, out, error);
 }
@@ -182,10 +189,16 @@ static clmoe_status find_architecture(clmoe__config *config, clmoe_error *error)
 
 /* A family that may have no experts at all, and has none here. */
 static clmoe_status has_experts(const clmoe__config *config, int *yes, clmoe_error *error) {
-    uint32_t experts = config->family->may_lack_experts != 2;
-    if (config->family->may_lack_experts)
-        TRY(clmoe__config_u32(config, config->family->experts, 0, CLMOE__MAX_EXPERTS, &experts, NULL, error));
-    *yes = experts != 0;
+    const clmoe__family *f = config->family;
+    uint32_t experts = f->may_lack_experts != 2;
+    char full[CLMOE__KEY_ROOM];
+    int flag = f->has_experts == NULL;
+    if (f->may_lack_experts)
+        TRY(clmoe__config_u32(config, f->experts, 0, CLMOE__MAX_EXPERTS, &experts, NULL, error));
+    if (f->has_experts != NULL)
+        TRY(clmoe__json_bool(config->root, clmoe__config_key(config, f->has_experts, full), config->path, &flag, NULL,
+                             error));
+    *yes = experts != 0 && flag;
     return CLMOE_OK;
 }
 

@@ -124,6 +124,21 @@ static clmoe_status rule_text(layer_mask *mask, const clmoe__layers_rule *rule, 
     return clmoe__json_wrong(value, key, mask->config->path, "a list or a string of layer numbers", error);
 }
 
+static clmoe_status rule_flags(layer_mask *mask, const clmoe__layers_rule *rule, clmoe_error *error) {
+    char full[CLMOE__KEY_ROOM];
+    const json_t *list;
+    mark_from(mask, 0);
+    TRY(list_of(mask->config, rule->a, full, &list, error));
+    if (list != NULL && json_array_size(list) < mask->count)
+        return clmoe__json_wrong(list, full, mask->config->path, "0 or 1 for each layer", error);
+    for (uint32_t l = 0; list != NULL && l < mask->count; l++) {
+        uint32_t flag = 1;
+        TRY(clmoe__json_u32_at(list, l, full, mask->config->path, 0, UINT32_MAX, &flag, NULL, error));
+        mask->is[l] = flag != 0;
+    }
+    return CLMOE_OK;
+}
+
 static clmoe_status rule_blocks(layer_mask *mask, const clmoe__layers_rule *rule, clmoe_error *error) {
     char full[CLMOE__KEY_ROOM];
     const json_t *list;
@@ -187,6 +202,7 @@ static clmoe_status apply(layer_mask *mask, clmoe_error *error) {
         case CLMOE__LISTED: return rule_listed(mask, rule, error);
         case CLMOE__RANGE: return rule_range(mask, rule, error);
         case CLMOE__TEXT: return rule_text(mask, rule, error);
+        case CLMOE__FLAGS: return rule_flags(mask, rule, error);
         case CLMOE__BLOCKS: return rule_blocks(mask, rule, error);
         case CLMOE__ROUTED: mark_routed(mask); return CLMOE_OK;
     }

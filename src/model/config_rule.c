@@ -29,7 +29,9 @@ static const number_kind number_kinds[] = {
     {CLMOE__LIMIT, REAL, 0, 1e6, 0, AT(activation.limit)},
     {CLMOE__SHARED_LIMIT, REAL, 0, 1e6, 0, AT(shared_activation.limit)},
     {CLMOE__ALPHA, REAL, 1e-3, 1e3, 1, AT(activation.alpha)},
+    {CLMOE__SHARED_ALPHA, REAL, 1e-3, 1e3, 1, AT(shared_activation.alpha)},
     {CLMOE__UP_OFFSET, REAL, 0, 0, 0, AT(activation.up_offset)},
+    {CLMOE__SHARED_UP_OFFSET, REAL, 0, 0, 0, AT(shared_activation.up_offset)},
     {CLMOE__N_GROUP, COUNT, 1, CLMOE__MAX_EXPERTS, 0, AT(routing.n_group)},
     {CLMOE__TOPK_GROUP, COUNT, 1, CLMOE__MAX_EXPERTS, 1, AT(routing.topk_group)},
     {CLMOE__GROUP_SCORE, COUNT, 0, CLMOE_GROUP_TOP2_SUM, 0, AT(routing.group_score)},
@@ -121,6 +123,8 @@ static clmoe_status set_limits(target *t, const clmoe__setting *s, float *limit,
 /* The alternative of "word=meaning|word=meaning" that the configuration has, else the first. */
 static clmoe_status choose(target *t, const clmoe__setting *s, const char **chosen, clmoe_error *error) {
     char full[CLMOE__KEY_ROOM], expected[100] = "", number[24];
+    *chosen = s->text;
+    if (s->key == NULL) return CLMOE_OK;
     const char *key = clmoe__config_key(t->config, s->key, full), *word = NULL;
     const json_t *const found = clmoe__json_get(t->config->root, key);
     if (json_is_integer(found)) {
@@ -129,16 +133,16 @@ static clmoe_status choose(target *t, const clmoe__setting *s, const char **chos
     } else {
         TRY(clmoe__json_string(t->config->root, key, t->config->path, &word, NULL, error));
     }
-    *chosen = s->text;
-    if (word == NULL) return CLMOE_OK;
+    if (word == NULL && !s->required) return CLMOE_OK;
     size_t used = 0;
     for (const char *one = s->text; one != NULL; one = clmoe__word_next(one)) {
         const size_t length = strcspn(one, "=|");
         *chosen = one;
-        if (strlen(word) == length && memcmp(word, one, length) == 0) return CLMOE_OK;
+        if (word != NULL && strlen(word) == length && memcmp(word, one, length) == 0) return CLMOE_OK;
         used += (size_t)snprintf(expected + used, sizeof expected - used, "%s\"%.*s\"", used != 0 ? " or " : "",
                                  (int)length, one);
     }
+    if (word == NULL) return clmoe__json_missing(key, t->config->path, expected, error);
     return clmoe__json_wrong(found, key, t->config->path, expected, error);
 }
 
@@ -175,8 +179,9 @@ static clmoe_status set_activation(target *t, const clmoe__setting *s, clmoe_err
 static clmoe_status set_combine(target *t, const clmoe__setting *s, clmoe_error *error) {
     const char *chosen;
     TRY(choose(t, s, &chosen, error));
-    if (strncmp(chosen, "average", 7) == 0 && t->out->shared_intermediate_size != 0)
-        t->out->desc.routed_scale = t->out->desc.shared_scale = 0.5f;
+    if (t->out->shared_intermediate_size == 0) return CLMOE_OK;
+    if (strncmp(chosen, "average", 7) == 0) t->out->desc.routed_scale = t->out->desc.shared_scale = 0.5f;
+    if (strncmp(chosen, "root", 4) == 0) t->out->desc.routed_scale = t->out->desc.shared_scale = 0.70710678f;
     return CLMOE_OK;
 }
 

@@ -15,6 +15,7 @@ const char *const clmoe__prefixes[] = {"model.layers.#.", "model.language_model.
 /* sizes */
 #define LOCAL       .experts = "num_local_experts|num_experts", .top_k = "num_experts_per_tok"
 #define EXPERTS     .experts = "num_experts|num_local_experts", .top_k = "num_experts_per_tok"
+#define EXPERTS_TOKEN .experts = "num_experts|num_local_experts", .top_k = "num_experts_per_token|num_experts_per_tok"
 #define ROUTED      .experts = "n_routed_experts|num_local_experts|num_experts", .top_k = "num_experts_per_tok"
 #define DENSE_I     .intermediate = "intermediate_size"
 #define MOE_I       .intermediate = "moe_intermediate_size"
@@ -45,6 +46,7 @@ const char *const clmoe__prefixes[] = {"model.layers.#.", "model.language_model.
 #define PROJ        .forms = {&clmoe__mlp_proj, &clmoe__mlp_fused}
 #define SHARED_EXPERTS .shared = {&clmoe__mlp_shared_experts}
 #define SHARED_EXPERT  .shared = {&clmoe__mlp_shared_expert}
+#define BSM_SHARED     .shared = {&clmoe__bsm_shared_experts}
 #define GATED_EXPERT   SHARED_EXPERT, .shared_gate = "mlp.shared_expert_gate.weight"
 #define MIXTRAL_TENSORS .router = "block_sparse_moe.gate.weight", .forms = {&clmoe__bsm_w123}
 #define GRANITE_TENSORS .router = "block_sparse_moe.router.layer.weight", .forms = {&clmoe__granite}
@@ -70,6 +72,11 @@ static const clmoe__family families[] = {
      .settings = {{CLMOE__ACTIVATION, "ffn_config.ffn_act_fn.name", .text = "silu"},
                   {CLMOE__NORM_P, "ffn_config.moe_normalize_expert_weights", 1}},
      .prefixes = {"transformer.blocks.#."}, .router = "ffn.router.layer.weight", .forms = {&clmoe__dbrx}},
+    /* the dense FFN beside its experts has norms of its own and is no part of the block */
+    {{"gemma4_text"}, "gemma4", .experts = "num_experts", .top_k = "top_k_experts", MOE_I,
+     .has_experts = "enable_moe_block", .router_input = 1,
+     .settings = {{CLMOE__ACTIVATION, "hidden_activation", .text = "gelu_pytorch_tanh"}},
+     .router = "router.proj.weight", .expert_scale = "router.per_expert_scale", .forms = {&clmoe__experts_fused}},
     {{"longcat_flash"}, "longcat_flash", .layers = "num_layers", .experts = "n_routed_experts|num_local_experts",
      .top_k = "moe_topk|num_experts_per_tok", .intermediate = "expert_ffn_hidden_size|moe_intermediate_size",
      .settings = {ACT, FACTOR(6), {CLMOE__ZERO_EXPERTS, "zero_expert_num", 256}},
@@ -125,8 +132,7 @@ static const clmoe__family families[] = {
      .rule = {FROM_K_DENSE(1), SPARSE}, .settings = {ACT, NORM(1), FACTOR(2.5), GROUPS(1, 1)}, MLP_GATE,
      .select_bias = "mlp.e_score_correction_bias", PROJ, SHARED_EXPERTS},
     /* its own class passes over the limits of the last layers, which the models were trained with */
-    {{"bailing_hybrid"}, "bailing_hybrid", .experts = "num_experts|num_local_experts",
-     .top_k = "num_experts_per_token|num_experts_per_tok", MOE_I, SHARED_COUNT("num_shared_experts", 1),
+    {{"bailing_hybrid"}, "bailing_hybrid", EXPERTS_TOKEN, MOE_I, SHARED_COUNT("num_shared_experts", 1),
      .rule = {FROM_K_DENSE(2), SPARSE},
      .settings = {{CLMOE__PRESET, "score_function|scoring_func", .text = "sigmoid"}, ACT, NO_BIAS("use_bias"),
                   {CLMOE__HAS_SELECT_BIAS, "moe_router_enable_expert_bias", 1},
@@ -135,6 +141,12 @@ static const clmoe__family families[] = {
                   {CLMOE__LIMITS, "expert_swiglu_limit_list"}, {CLMOE__SHARED_LIMITS, "share_expert_swiglu_limit_list"},
                   ALWAYS(CLMOE__LIMIT_AFTER, 1)},
      MLP_GATE, .select_bias = "mlp.gate.expert_bias", PROJ, SHARED_EXPERTS},
+    {{"kimi_linear"}, "kimi_linear", EXPERTS_TOKEN, MOE_I, SHARED_COUNT("num_shared_experts|n_shared_experts", 1),
+     .rule = {FROM_K_DENSE(1), SPARSE},
+     .settings = {{CLMOE__PRESET, "moe_router_activation_func", .text = "sigmoid"}, ACT,
+                  {CLMOE__NORMALIZE, "moe_renormalize|norm_topk_prob", 1}, FACTOR(2.446),
+                  {CLMOE__N_GROUP, "num_expert_group|n_group", 1}, {CLMOE__TOPK_GROUP, "topk_group", 1}},
+     MIXTRAL_TENSORS, .select_bias = "block_sparse_moe.gate.e_score_correction_bias", BSM_SHARED},
     {{"mimo_v2_flash"}, "mimo_v2_flash", ROUTED, MOE_I, .rule = {FROM(NULL, 1), SPARSE},
      .settings = {SCORING("sigmoid"), ACT, NORM(1), FACTOR(1), GROUPS(1, 1)}, MLP_GATE, V3_BIAS, PROJ},
     {{"beam"}, "beam", EXPERTS, MOE_I, .rule = {FROM(NULL, 3), SPARSE},
@@ -157,6 +169,14 @@ static const clmoe__family families[] = {
     /* sigmoid */
     {{"minimax_m2"}, "minimax_m2", LOCAL, DENSE_I, .settings = {SCORING("sigmoid"), ACT}, MIXTRAL_TENSORS,
      .select_bias = "block_sparse_moe.e_score_correction_bias"},
+    {{"minimax_m3_vl_text"}, "minimax_m3_vl", LOCAL, DENSE_I, SHARED_SIZE("shared_intermediate_size", 3072),
+     .rule = {CLMOE__FLAGS, .a = "moe_layer_freq", SPARSE},
+     .settings = {SCORING("sigmoid"), {CLMOE__PRESET, "hidden_act", .text = "swigluoai|silu"},
+                  {CLMOE__ROUTED_SCALE, "routed_scaling_factor", 2},
+                  {CLMOE__LIMIT, "swiglu_limit", 7}, {CLMOE__SHARED_LIMIT, "swiglu_limit", 7},
+                  {CLMOE__ALPHA, "swiglu_alpha", 1.702}, {CLMOE__SHARED_ALPHA, "swiglu_alpha", 1.702},
+                  ALWAYS(CLMOE__UP_OFFSET, 1), ALWAYS(CLMOE__SHARED_UP_OFFSET, 1)},
+     MIXTRAL_TENSORS, .select_bias = "block_sparse_moe.e_score_correction_bias", BSM_SHARED},
     {{"afmoe"}, "afmoe", EXPERTS, MOE_I, SHARED_COUNT("num_shared_experts", 2), .rule = {FROM("num_dense_layers", 1)},
      .settings = {ACT, {CLMOE__SCALE, "route_scale", 1}}, .router = "mlp.router.gate.weight",
      .select_bias = "mlp.expert_bias", PROJ, SHARED_EXPERTS},

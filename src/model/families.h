@@ -33,6 +33,7 @@ typedef enum clmoe__layers_kind {
     CLMOE__RANGE,  /* (l + 1) % a == 0 and first <= l <= last (-1: the last layer) */
     CLMOE__TEXT,   /* l is in the list b, numbers in an array or in a string "3,4,5"; absent: l >= x */
     CLMOE__ROUTED, /* l has a router among the tensors (GGUF) */
+    CLMOE__FLAGS,  /* list a has a number other than 0 at l; absent: all */
     CLMOE__BLOCKS  /* list a has "moe" at l, or the string b has 'E'; their length is the number of layers */
 } clmoe__layers_kind;
 
@@ -53,7 +54,8 @@ typedef enum clmoe__setting_kind {
                     * "=preset" the rule stays, and the text says which words are allowed */
     CLMOE__ACTIVATION, /* a word: text is the default; of experts and shared experts */
     CLMOE__SHARED_ACTIVATION,
-    CLMOE__COMBINE, /* "average" halves both sums where there are shared experts, "sum" does not; text as PRESET */
+    CLMOE__COMBINE, /* where there are shared experts, "average" halves both sums, "root" multiplies them by the root of
+                     * 1/2, "sum" leaves them; text as PRESET */
     CLMOE__REFUSE,  /* a flag that must not be true */
     CLMOE__HAS_SELECT_BIAS, /* a flag: is there a selection bias */
     CLMOE__NORMALIZE,       /* a flag: are weights divided by their sum */
@@ -69,7 +71,9 @@ typedef enum clmoe__setting_kind {
     CLMOE__SHARED_LIMITS,
     CLMOE__LIMIT_AFTER,
     CLMOE__ALPHA,
+    CLMOE__SHARED_ALPHA,
     CLMOE__UP_OFFSET,
+    CLMOE__SHARED_UP_OFFSET,
     CLMOE__N_GROUP,
     CLMOE__TOPK_GROUP,
     CLMOE__GROUP_SCORE, /* clmoe_group_score */
@@ -83,6 +87,7 @@ typedef struct clmoe__setting {
     const char *text; /* for words */
     const char *when; /* only where this rule was chosen; NULL: always */
     int zero_is_null; /* of numbers: 0 in the file means what null does */
+    int required;     /* of words: there is no default */
 } clmoe__setting;
 
 /* ------------------------------------------------------------------------------------------------ tensors */
@@ -113,18 +118,22 @@ struct clmoe__family {
     const char *experts, *top_k, *intermediate; /* keys of E, K, I */
     uint8_t per_layer;        /* 1: E and K may be lists, one entry a layer; 2: I too */
     uint8_t may_lack_experts; /* 1: E = 0 says that no layer is MoE; 2: so does its absence */
+    const char *has_experts;  /* a flag without which no layer is MoE; NULL: none is asked for */
     uint8_t ungated;
+    uint8_t router_input;     /* the router has an input of its own */
     uint8_t optional_bias;    /* select_bias need not be there (GGUF) */
+    uint8_t optional_shared;  /* nor need the shared experts, S or not (GGUF) */
     const char *extra_layers; /* key: how many of the layers, at the end, are no part of the forward pass */
-    /* S = count * size; a NULL count is 1, a NULL size is I. Both NULL: no shared experts. */
-    const char *shared_count, *shared_size;
+    /* S: the key shared_all where it is there; else count * size; a NULL count is 1, a NULL size is I. Both NULL: no
+     * shared experts. */
+    const char *shared_all, *shared_count, *shared_size;
     uint32_t shared_default; /* of the count, or of the size where that stands alone */
     const char *latent;      /* key of L; absent or null: none */
     clmoe__layers_rule rule;
-    clmoe__setting settings[12];
+    clmoe__setting settings[16];
 
     const char *prefixes[5]; /* the first with a router counts; none: clmoe__prefixes */
-    const char *router, *router_bias, *select_bias, *output_bias, *shared_gate, *latent_in, *latent_out;
+    const char *router, *router_bias, *select_bias, *expert_scale, *output_bias, *shared_gate, *latent_in, *latent_out;
     const clmoe__form *forms[CLMOE__FORMS], *shared[CLMOE__FORMS]; /* the first that is there counts */
 };
 

@@ -26,6 +26,8 @@ static const clmoe__form clmoe__mlp_fused = {
 static const clmoe__form clmoe__mlp_fused_in_out = {
     .up = "mlp.experts.gate_up_proj", .down = "mlp.experts.down_proj", .storage = CLMOE__FUSED, CONCATENATED,
     BOTH_IN_OUT};
+static const clmoe__form clmoe__experts_fused = {
+    .up = "experts.gate_up_proj", .down = "experts.down_proj", .storage = CLMOE__FUSED, CONCATENATED};
 static const clmoe__form clmoe__llama4 = {
     .up = "feed_forward.experts.gate_up_proj", .down = "feed_forward.experts.down_proj", .storage = CLMOE__FUSED,
     CONCATENATED, BOTH_IN_OUT};
@@ -51,6 +53,7 @@ static const clmoe__form clmoe__dbrx = {
 
 /* shared experts, all as one */
 static const clmoe__form clmoe__mlp_shared_experts = {PROJECTIONS("mlp.shared_experts.")};
+static const clmoe__form clmoe__bsm_shared_experts = {PROJECTIONS("block_sparse_moe.shared_experts.")};
 static const clmoe__form clmoe__mlp_shared_expert = {PROJECTIONS("mlp.shared_expert.")};
 static const clmoe__form clmoe__mlp_shared_mlp = {PROJECTIONS("mlp.shared_mlp.")};
 static const clmoe__form clmoe__mlp_shared_linear_gate = {THREE("mlp.shared_experts.", "linear_gate", "up_proj",

@@ -27,9 +27,16 @@ static const clmoe__form clmoe__exps_each = {
 static const clmoe__form clmoe__shexp = {
     .gate = "ffn_gate_shexp.weight", .up = "ffn_up_shexp.weight", .down = "ffn_down_shexp.weight",
     .gate_scale = "ffn_gate_shexp.scale", .up_scale = "ffn_up_shexp.scale", .down_scale = "ffn_down_shexp.scale"};
+static const clmoe__form clmoe__shexp_merged = {
+    .up = "ffn_up_shexp.weight", .down = "ffn_down_shexp.weight", .up_scale = "ffn_up_shexp.scale",
+    .down_scale = "ffn_down_shexp.scale", .gate_up = CLMOE_GATE_UP_CONCATENATED};
 static const clmoe__form clmoe__shexp_ungated = {
     .up = "ffn_up_shexp.weight", .down = "ffn_down_shexp.weight", .up_scale = "ffn_up_shexp.scale",
     .down_scale = "ffn_down_shexp.scale"};
+/* a dense FFN beside the experts */
+static const clmoe__form clmoe__dense = {
+    .gate = "ffn_gate.weight", .up = "ffn_up.weight", .down = "ffn_down.weight", .gate_scale = "ffn_gate.scale",
+    .up_scale = "ffn_up.scale", .down_scale = "ffn_down.scale"};
 /* clang-format on */
 
 #endif

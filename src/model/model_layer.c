@@ -243,6 +243,7 @@ static clmoe_status add_layer(clmoe__builder *b) {
     TRY(small(b, f->router, "router", classes, h, &d->router));
     TRY(small(b, f->router_bias, "router_bias", 1, classes, &d->router_bias));
     if (c->has_select_bias) TRY(small(b, f->select_bias, "select_bias", 1, classes, &d->select_bias));
+    TRY(small(b, f->expert_scale, "expert_scale", 1, classes, &d->expert_scale));
     TRY(small(b, f->output_bias, "output_bias", 1, h, &d->output_bias));
     if (l != 0) {
         TRY(small(b, f->latent_in, "latent_in", l, h, &d->latent_in));

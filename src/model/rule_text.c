@@ -55,5 +55,6 @@ void clmoe__rule_text(const clmoe_layer_desc *desc, int has_bias, char *text, si
         add_selection(&w, r, has_bias);
     }
     add_weights(&w, r, desc->routed_scale);
+    if (desc->router_input) add(&w, ", of the router's own input");
     if (r->zero_experts != 0) add(&w, ", the last %u are identities", r->zero_experts);
 }

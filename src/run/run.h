@@ -48,13 +48,14 @@ __attribute__((format(printf, 2, 3))) int run_refused(const char *file, const ch
 typedef struct run_input {
     clmoe__checkpoint *file;
     const clmoe__file_tensor *x;
+    const clmoe__file_tensor *router_input; /* where the layer's router has an input of its own, else NULL */
     uint64_t tokens;
 } run_input;
 
 int run_input_open(const char *path, run_input *input);
 void run_input_close(run_input *input);
 /* Does the layer take it? */
-int run_input_fits(const char *path, const run_input *input, const clmoe_model_layer *layer);
+int run_input_fits(const char *path, run_input *input, const clmoe_model_layer *layer);
 
 /* Can the output be put there, without harm to what is read? */
 int run_output_check(const run_args *args, const run_input *input, const clmoe_model *model);

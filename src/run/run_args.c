@@ -11,7 +11,10 @@ enum { KEY_LIST = 256, KEY_VERSION };
 
 static const struct argp_option options[] = {
     {"layer", 'l', "N", 0, "the layer to run, counted from 0, dense ones included", 0},
-    {"input", 'i', "FILE", 0, "a safetensors file with hidden_states [tokens, hidden_size] in F32, F16 or BF16", 0},
+    {"input", 'i', "FILE", 0,
+     "a safetensors file with hidden_states [tokens, hidden_size] in F32, F16 or BF16, and router_input like it where "
+     "the router has an input of its own",
+     0},
     {"output", 'o', "FILE", 0, "gets output [tokens, hidden_size], expert_index, expert_weight and expert_load", 0},
     {"device", 'd', "DEVICE", 0,
      "gpu, cpu, PLATFORM:DEVICE or part of a name; default: CLMOE_DEVICE, else the first GPU", 0},

@@ -33,7 +33,7 @@ typedef struct array {
     cl_mem mem;
 } array;
 
-enum { X, OUT, INDEX, WEIGHT, LOAD, ARRAYS };
+enum { X, ROUTER, OUT, INDEX, WEIGHT, LOAD, ARRAYS };
 
 static cl_int upload(const run_device *device, array arrays[ARRAYS]) {
     cl_int code = CL_SUCCESS;
@@ -62,6 +62,7 @@ static int forward(const run_device *device, clmoe_layer *layer, uint32_t tokens
     clmoe_io_default(&io, sizeof io);
     io.tokens = tokens;
     io.x = clmoe_cl_mem(arrays[X].mem, 0);
+    if (arrays[ROUTER].from != NULL) io.router_input = clmoe_cl_mem(arrays[ROUTER].mem, 0);
     io.out = clmoe_cl_mem(arrays[OUT].mem, 0);
     io.out_index = clmoe_cl_mem(arrays[INDEX].mem, 0);
     io.out_weight = clmoe_cl_mem(arrays[WEIGHT].mem, 0);
@@ -89,9 +90,11 @@ static int allocate(const clmoe_model_layer *info, uint32_t tokens, run_result *
 int run_forward(const run_device *device, clmoe_layer *layer, const clmoe_model_layer *info, const run_input *input,
                 run_result *result, double seconds[PARTS]) {
     const uint32_t tokens = (uint32_t)input->tokens; /* run_input_fits has seen it */
+    const clmoe__file_tensor *router = input->router_input;
     if (allocate(info, tokens, result) != 0) return 1;
     array arrays[ARRAYS] = {
         [X] = {.from = input->x->data, .bytes = (size_t)input->x->bytes},
+        [ROUTER] = {.from = router != NULL ? router->data : NULL, .bytes = router != NULL ? (size_t)router->bytes : 0},
         [OUT] = {.to = result->out, .bytes = (size_t)tokens * info->hidden_size * 4},
         [INDEX] = {.to = result->index, .bytes = (size_t)tokens * result->slots * 4},
         [WEIGHT] = {.to = result->weight, .bytes = (size_t)tokens * result->slots * 4},

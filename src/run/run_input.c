@@ -1,10 +1,12 @@
-/* The tensor hidden_states of the input file. Calls src/model. */
+/* The tensor hidden_states of the input file, and router_input for routers with an input of their own. Calls
+ * src/model. */
 #include <stdio.h>
 #include <string.h>
 
 #include "run.h"
 
 #define TENSOR "hidden_states"
+#define ROUTER "router_input"
 
 /* The first names in a file, for those who named theirs otherwise. */
 static void names(const clmoe__checkpoint *file, char *text, size_t capacity) {
@@ -55,7 +57,24 @@ int run_input_open(const char *path, run_input *input) {
 
 void run_input_close(run_input *input) { clmoe__checkpoint_close(input->file); }
 
-int run_input_fits(const char *path, const run_input *input, const clmoe_model_layer *layer) {
+/* What the layer's router multiplies in place of hidden_states. */
+static int find_router_input(const char *path, run_input *input, const clmoe_model_layer *layer) {
+    const clmoe__file_tensor *x = input->x, *found = clmoe__checkpoint_find(input->file, ROUTER);
+    char text[256];
+    if (found == NULL)
+        return run_refused(path, "tensor " ROUTER " is missing: the router of layer %u has an input of its own",
+                           layer->layer);
+    if (found->dtype != x->dtype)
+        return run_refused(path, "tensor " ROUTER " is %s, expected %s, as " TENSOR " is", found->dtype->name,
+                           x->dtype->name);
+    shape_text(found, text, sizeof text);
+    if (found->rank != x->rank || memcmp(found->shape, x->shape, x->rank * sizeof *x->shape) != 0)
+        return run_refused(path, "tensor " ROUTER " has shape %s, expected that of " TENSOR, text);
+    input->router_input = found;
+    return 0;
+}
+
+int run_input_fits(const char *path, run_input *input, const clmoe_model_layer *layer) {
     const clmoe__file_tensor *x = input->x;
     char text[256];
     if (x->shape[x->rank - 1] != layer->hidden_size) {
@@ -68,5 +87,5 @@ int run_input_fits(const char *path, const run_input *input, const clmoe_model_l
     if (input->tokens > most)
         return run_refused(path, "tensor " TENSOR " has %llu tokens, expected at most %llu",
                            (unsigned long long)input->tokens, (unsigned long long)most);
-    return 0;
+    return layer->desc.router_input ? find_router_input(path, input, layer) : 0;
 }
