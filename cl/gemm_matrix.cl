@@ -237,7 +237,7 @@ FRAGMENT_ATTRIBUTES __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) 
                 multiply_run(sums, a_tiles[i % STAGES], b_tiles[i % STAGES], warp_row, warp_panel, who);
                 steady_store(&load, b_tiles[(i + AHEAD) % STAGES]);
             }
-            steady_advance(&steady);
+            steady_advance(&steady, &load);
         }
         multiplies_finish(sums);
     }

@@ -15,11 +15,16 @@ static const struct {
     uint32_t matrix, lanes;
     uint32_t a_words, b_words;   /* that a lane loads at once */
     uint32_t a_halves, b_halves; /* of 16 bits in a lane's fragments */
-    uint32_t fragment_k;
+    uint32_t fragment_k, weight_format;
 } units[] = {
-    {"mma", 1, 32, 1, 2, 8, 16, 16},    {"mfma", 2, 64, 4, 2, 8, 16, 32},   {"wmma", 3, 32, 4, 2, 16, 32, 16},
-    {"wmma12", 4, 32, 4, 2, 8, 16, 16}, {"dpas16", 5, 16, 1, 1, 8, 32, 16}, {"dpas8", 6, 8, 1, 1, 16, 64, 16},
-    {"wgmma", 7, 128, 1, 1, 0, 8, 16}, /* a: by the unit itself, see check_matrices */
+    {"mma", 1, 32, 1, 2, 8, 16, 16, CLMOE_BF16},
+    {"mma", 1, 32, 1, 4, 8, 16, 16, CLMOE_Q4_0}, /* in fours, as its weights are decoded */
+    {"mfma", 2, 64, 4, 2, 8, 16, 32, CLMOE_BF16},
+    {"wmma", 3, 32, 4, 2, 16, 32, 16, CLMOE_BF16},
+    {"wmma12", 4, 32, 4, 2, 8, 16, 16, CLMOE_BF16},
+    {"dpas16", 5, 16, 1, 1, 8, 32, 16, CLMOE_BF16},
+    {"dpas8", 6, 8, 1, 1, 16, 64, 16, CLMOE_BF16},
+    {"wgmma", 7, 128, 1, 1, 0, 8, 16, CLMOE_BF16}, /* a: by the unit itself, see check_matrices */
 };
 
 static const char source[] =
@@ -46,7 +51,11 @@ static const char source[] =
     "}\n"
     "__kernel void places(__global ushort *a_stored, __global ushort *b_stored) {\n"
     "    for (uint i = 0; i < 64 * A_PIECES; i++) a_stored[i] = 4 * a_place(i / A_PIECES, i % A_PIECES);\n"
+    "#if DECODED_FOURS\n" /* neighbouring work-items have neighbouring columns */
+    "    for (uint i = 0; i < B_PIECES; i++) b_stored[i] = 4 * b_four(i / 64 * 8 + i / 16 % 4, i % 16 * 2);\n"
+    "#else\n"
     "    for (uint i = 0; i < B_PIECES; i++) b_stored[i] = 4 * b_place(i / 8, i % 8);\n"
+    "#endif\n"
     "}\n";
 
 /* The most words of one bank among `lanes` lanes that access `width` words each, of which word[lane * step] is one. */
@@ -109,8 +118,8 @@ static void check_unit(test_device *device, uint32_t u, uint32_t k_run, test_buf
     const char *text = source;
     char options[512];
     cl_int code = CL_SUCCESS;
-    (void)snprintf(options, sizeof options, "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DK_RUN=%u",
-                   CLMOE_KERNEL_FOLDER, units[u].matrix, k_run);
+    (void)snprintf(options, sizeof options, "-cl-std=CL1.2 -I %s -DMATRIX=%u -DEMULATED=1 -DK_RUN=%u -DWEIGHT_FORMAT=%u",
+                   CLMOE_KERNEL_FOLDER, units[u].matrix, k_run, units[u].weight_format);
     cl_program program = clCreateProgramWithSource(device->cl, 1, &text, NULL, &code);
     assert_int_equal(code, CL_SUCCESS);
     code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);

@@ -70,7 +70,8 @@ static clmoe_status take_row(const clmoe_context *context, const char *text, clm
     wrong = clmoe__tuning_is_foreign(row, &context->device, reason, sizeof reason);
     REQUIRE(wrong == NULL, error, "row", "the row %s", wrong);
     clmoe__gemm_choice choice = {.variant = row->variant, .lanes = clmoe__panel_lanes(context)};
-    if (row->variant->macro == CLMOE__MACRO_MATRIX) choice.matrix = *clmoe__matrix_shape_at(row->variant->micro);
+    if (row->variant->macro == CLMOE__MACRO_MATRIX)
+        choice.matrix = *clmoe__matrix_shape_for(row->variant->micro, clmoe__format_is_block(row->format));
     if (row->variant->macro == CLMOE__MACRO_GPU) choice.shape.tile.split = 1; /* of which no row speaks */
     clmoe__tuning_apply(row, &choice);
     if (clmoe__choice_fits(context, &choice, clmoe__format_is_block(row->format), row->arithmetic, reason,

@@ -117,7 +117,7 @@ static const char *take_shape(const clmoe__gemm_variant *variant, const clmoe__d
         choice->tile_rows = CLBLAST_TILE_ROWS;
         choice->own_percent = 100;
     } else {
-        const clmoe__matrix_shape *shape = clmoe__matrix_shape_at(variant->micro);
+        const clmoe__matrix_shape *shape = clmoe__matrix_shape_for(variant->micro, is_block);
         if (!clmoe__matrix_shape_fits(shape, device, reason, capacity)) return reason;
         choice->matrix = *shape;
         choice->tile_rows = shape->tile_rows;

@@ -24,8 +24,23 @@ static const clmoe__matrix_shape shapes[] = {
     {7, 1, 128, 128, 1, 2, 2, 16, 3, 4},
 };
 
+/* In place of those above with block formats. Decoding on the way to local memory, a work-item takes 16 neighbours in k
+ * at a time, which share their scales, and waits for memory no longer than a run is multiplied. */
+static const clmoe__matrix_shape block_shapes[] = {
+    {1, 0, 32, 128, 2, 2, 2, 32, 2, 0},
+    {1, 1, 32, 64, 2, 2, 2, 32, 2, 6},
+};
+
 const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro) {
     return micro >= 0 && (size_t)micro < sizeof shapes / sizeof shapes[0] ? &shapes[micro] : NULL;
+}
+
+const clmoe__matrix_shape *clmoe__matrix_shape_for(int micro, int is_block) {
+    const clmoe__matrix_shape *shape = clmoe__matrix_shape_at(micro);
+    for (size_t i = 0; is_block && shape != NULL && i < sizeof block_shapes / sizeof block_shapes[0]; i++)
+        if (block_shapes[i].matrix == shape->matrix && block_shapes[i].emulated == shape->emulated)
+            return &block_shapes[i];
+    return shape;
 }
 
 uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape) {

@@ -14,6 +14,8 @@ typedef struct clmoe__matrix_shape {
 
 /* The shape that a variant's `micro` names. */
 const clmoe__matrix_shape *clmoe__matrix_shape_at(int micro);
+/* The one for weights of block formats or others. */
+const clmoe__matrix_shape *clmoe__matrix_shape_for(int micro, int is_block);
 /* Work-items of a work-group, panels it does, and the local memory it takes with the shape's own tile_rows. */
 uint32_t clmoe__matrix_group(const clmoe__matrix_shape *shape);
 uint32_t clmoe__matrix_panels(const clmoe__matrix_shape *shape);
