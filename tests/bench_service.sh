@@ -3,39 +3,9 @@
 #   serve    closed and open loop; targets met and missed, dropped requests, and the exit status; wrong arguments
 #   memory   prediction and measurement agree; a layer that fits nowhere is predicted; wrong arguments
 #   cost     given and measured speeds; wrong arguments
-case=$1
-bench=$2
-folder=$3
-rm -rf "$folder"
-mkdir -p "$folder" || exit 1
-shape="--hidden-size 64 --intermediate-size 48 --experts 4 --top-k 2"
-json="$folder/$case.json"
+. "$(dirname "$0")/bench_case.sh"
 
-fail() {
-    echo "bench_service $case: $*" >&2
-    [ ! -s "$folder/err" ] || cat "$folder/err" >&2
-    [ ! -s "$folder/out" ] || cat "$folder/out" >&2
-    exit 1
-}
-# Runs the command; its exit status must be $1. Nothing but complaints may be on stderr, so nothing after a success.
-ends() {
-    wanted=$1
-    shift
-    "$bench" "$case" "$@" >"$folder/out" 2>"$folder/err"
-    status=$?
-    [ $status -eq "$wanted" ] || fail "'$*' ended with $status, expected $wanted"
-    [ "$wanted" -ne 0 ] || [ ! -s "$folder/err" ] || fail "'$*' printed on stderr"
-}
-prints() { grep -qE -- "$1" "$folder/out" || fail "no '$1' in what it printed"; }
 has() { grep -qE -- "$1" "$json" || fail "no '$1' in the JSON: $(cat "$json")"; }
-# A wrong argument: status 2 and one line with this text.
-refuses() {
-    text=$1
-    shift
-    ends 2 "$@"
-    [ "$(wc -l <"$folder/err")" -eq 1 ] || fail "more than one line for '$*'"
-    grep -qF -- "$text" "$folder/err" || fail "'$*' does not say '$text'"
-}
 
 case $case in
 serve)

@@ -3,37 +3,8 @@
 #   variants   every rung is checked and counted; each does with fewer launches than the one below
 #   scaling    every axis, work relative to its first row, parts of the device
 #   balance    loads add up; given logits in both kinds of files; files that are wrong
-case=$1
-bench=$2
-folder=$3
-rm -rf "$folder"
-mkdir -p "$folder" || exit 1
-shape="--hidden-size 64 --intermediate-size 48 --experts 4 --top-k 2"
-json="$folder/$case.json"
+. "$(dirname "$0")/bench_case.sh"
 
-fail() {
-    echo "bench_studies $case: $*" >&2
-    [ ! -s "$folder/err" ] || cat "$folder/err" >&2
-    [ ! -s "$folder/out" ] || cat "$folder/out" >&2
-    exit 1
-}
-# Runs the command; its exit status must be $1. Nothing but complaints may be on stderr, so nothing after a success.
-ends() {
-    wanted=$1
-    shift
-    "$bench" "$case" "$@" >"$folder/out" 2>"$folder/err"
-    status=$?
-    [ $status -eq "$wanted" ] || fail "'$*' ended with $status, expected $wanted"
-    [ "$wanted" -ne 0 ] || [ ! -s "$folder/err" ] || fail "'$*' printed on stderr"
-}
-prints() { grep -qE -- "$1" "$folder/out" || fail "no '$1' in what it printed"; }
-refuses() {
-    text=$1
-    shift
-    ends 2 "$@"
-    [ "$(wc -l <"$folder/err")" -eq 1 ] || fail "more than one line for '$*'"
-    grep -qF -- "$text" "$folder/err" || fail "'$*' does not say '$text'"
-}
 # The values of a key in all rows, one a line.
 values() { sed -n "s/^[[:space:]]*\"$1\":[[:space:]]*\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$json"; }
 

@@ -4,7 +4,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "opencl/cl_table.h"
+#include <clmoe/clmoe.h>
+
+#include "cl_entry.h"
 
 /* The copying kernel of the context asked for last. */
 static struct {
@@ -62,9 +64,5 @@ void *checked_symbol(void *user, const char *name) {
     (void)user;
     if (strcmp(name, "clReleaseMemObject") == 0) return (void *)(uintptr_t)&checked_release;
     if (strcmp(name, "clEnqueueWriteBuffer") == 0) return (void *)(uintptr_t)&checked_write;
-#define CHECKED_FIND(entry) \
-    if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&entry;
-    CLMOE__CL_LIST(CHECKED_FIND)
-#undef CHECKED_FIND
-    return NULL;
+    return cl_entry(name);
 }

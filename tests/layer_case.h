@@ -112,6 +112,8 @@ case_result case_forward(layer_case *c, clmoe_workspace *workspace, const void *
 void case_result_free(case_result *result);
 /* A workspace in memory of as many bytes as this many tokens need; both the caller's to free. */
 clmoe_workspace *case_workspace(const layer_case *c, uint32_t tokens, test_buffer *memory);
+/* In such a workspace, which has no byte to spare: random x, a forward, case_check. */
+void case_run_exactly(layer_case *c, uint32_t tokens, test_random *random);
 /* From options to a result: a layer of its own, random x of this stream, a forward, case_check. */
 case_result case_run(test_device *device, const case_options *options, uint32_t tokens, uint64_t stream);
 

@@ -30,6 +30,7 @@ case_buffers case_buffers_new(const layer_case *c, const void *x, uint32_t token
     clmoe_io_default(&b.io, sizeof b.io);
     b.io.tokens = tokens;
     b.io.x = b.x.at;
+    if (c->options.layer.router_input) b.io.router_input = b.x.at; /* the same, as the oracle has it */
     b.io.out = b.out.at;
     b.io.out_index = b.index.at;
     b.io.out_weight = b.weight.at;
@@ -167,6 +168,18 @@ clmoe_workspace *case_workspace(const layer_case *c, uint32_t tokens, test_buffe
     clmoe_workspace *workspace = NULL;
     OK(clmoe_workspace_create(c->device->context, c->device->queue, &d, &workspace, &error));
     return workspace;
+}
+
+void case_run_exactly(layer_case *c, uint32_t tokens, test_random *random) {
+    test_buffer memory;
+    clmoe_workspace *workspace = case_workspace(c, tokens, &memory);
+    void *x = case_input(c, tokens, random);
+    case_result r = case_forward(c, workspace, x, tokens);
+    case_check(c, x, tokens, &r);
+    case_result_free(&r);
+    free(x);
+    clmoe_workspace_destroy(workspace);
+    test_buffer_free(c->device, &memory);
 }
 
 case_result case_run(test_device *device, const case_options *options, uint32_t tokens, uint64_t stream) {

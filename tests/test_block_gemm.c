@@ -5,11 +5,11 @@
 #include <stdio.h>
 
 #include "block_weights.h"
+#include "gemm_trial.h"
 #include "oracle.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
-static clmoe_error error = {.struct_size = sizeof error};
 static const char *const arithmetic_names[] = {"auto", "f32", "bf16", "int8"};
 
 /* One product: x [rows, k] and blocks [groups, n, k]; both decoded. */
@@ -51,7 +51,8 @@ static void product_free(product *p) {
     free(p->x_values);
 }
 
-static clmoe_grouped_gemm *gemm_new(test_device *device, const product *p, uint32_t slots) {
+/* y of the first `rows` rows, without a plan if index is NULL. */
+static gemm_trial run(test_device *device, const product *p, uint32_t rows, uint32_t slots, const int32_t *index) {
     clmoe_grouped_gemm_desc d;
     clmoe_grouped_gemm_desc_default(&d, sizeof d);
     d.num_groups = p->groups;
@@ -61,34 +62,11 @@ static clmoe_grouped_gemm *gemm_new(test_device *device, const product *p, uint3
     d.arithmetic = p->arithmetic;
     d.weight = (clmoe_tensor){.format = p->format->format, .host = p->blocks};
     d.slots = slots;
-    clmoe_grouped_gemm *gemm = NULL;
-    OK(clmoe_grouped_gemm_create(device->context, &d, &gemm, &error));
+    gemm_trial t = gemm_trial_run(device, &d, rows, p->x, index);
     char wanted[32];
     (void)snprintf(wanted, sizeof wanted, "(%s arithmetic)", arithmetic_names[p->arithmetic]);
-    assert_non_null(strstr(clmoe_grouped_gemm_variant(gemm), wanted));
-    return gemm;
-}
-
-/* y [rows, n] of the first `rows` rows, which the caller frees. */
-static float *multiply(test_device *device, const product *p, uint32_t rows, char variant[64]) {
-    clmoe_grouped_gemm *gemm = gemm_new(device, p, 0);
-    const size_t bytes = (size_t)rows * p->n * sizeof(float);
-    float *y = malloc(bytes);
-    assert_non_null(y);
-    (void)snprintf(variant, 64, "%s", clmoe_grouped_gemm_variant(gemm));
-    test_buffer xb = test_buffer_new(device, (size_t)rows * p->k * sizeof(float), p->x);
-    test_buffer yb = test_buffer_new(device, bytes, NULL);
-    clmoe_grouped_gemm_io io;
-    clmoe_grouped_gemm_io_default(&io, sizeof io);
-    io.tokens = rows;
-    io.x = xb.at;
-    io.y = yb.at;
-    OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
-    test_buffer_read(device, &yb, y);
-    test_buffer_free(device, &xb);
-    test_buffer_free(device, &yb);
-    clmoe_grouped_gemm_destroy(gemm);
-    return y;
+    assert_non_null(strstr(t.variant, wanted));
+    return t;
 }
 
 /* Row x of group g against the oracle; adds up the error's and the exact result's squares. */
@@ -132,35 +110,32 @@ static product edges(const block_format *f, uint32_t arithmetic) {
     return product_new(f, arithmetic, 1, 77, f->values == 32 ? 224 : 3 * f->values, MOST_ROWS);
 }
 
-static void same_bits(const product *p, const char *variant, uint32_t rows, const float *y, const char *first,
-                      const float *reference) {
+static void same_bits(const product *p, uint32_t rows, const gemm_trial *t, const gemm_trial *reference) {
     for (size_t i = 0; i < (size_t)rows * p->n; i++) {
-        if (memcmp(&y[i], &reference[i], sizeof *y) == 0) continue;
+        if (memcmp(&t->y[i], &reference->y[i], sizeof *t->y) == 0) continue;
         fail_msg("%s: y[%zu][%zu] is %.9g by %s with %u rows, %.9g by %s with %d", p->format->name, i / p->n, i % p->n,
-                 (double)y[i], variant, rows, (double)reference[i], first, MOST_ROWS);
+                 (double)t->y[i], t->variant, rows, (double)reference->y[i], reference->variant, MOST_ROWS);
     }
+}
+
+/* The first `rows` rows have the bits that they have in the reference. */
+static void repeat(test_device *device, const product *p, uint32_t rows, const gemm_trial *reference) {
+    gemm_trial t = run(device, p, rows, 0, NULL);
+    same_bits(p, rows, &t, reference);
+    gemm_trial_free(&t);
 }
 
 static void compare_variants(test_device devices[CONTEXTS], int contexts, const block_format *f, uint32_t arithmetic) {
     static const uint32_t fewer[] = {1, 7, 33};
     product p = edges(f, arithmetic);
     double squares[2] = {0, 0};
-    char first[64], variant[64];
-    float *reference = multiply(&devices[0], &p, MOST_ROWS, first);
-    for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, reference + (size_t)r * p.n, squares);
-    for (uint32_t i = 0; i < COUNT(fewer); i++) {
-        float *y = multiply(&devices[0], &p, fewer[i], variant);
-        same_bits(&p, variant, fewer[i], y, first, reference);
-        free(y);
-    }
-    for (int i = 1; i < contexts; i++) {
-        float *y = multiply(&devices[i], &p, MOST_ROWS, variant);
-        same_bits(&p, variant, MOST_ROWS, y, first, reference);
-        free(y);
-    }
-    print_message("%s by %s: NMSE %.2e\n", f->name, first, squares[0] / squares[1]);
+    gemm_trial reference = run(&devices[0], &p, MOST_ROWS, 0, NULL);
+    for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, reference.y + (size_t)r * p.n, squares);
+    for (uint32_t i = 0; i < COUNT(fewer); i++) repeat(&devices[0], &p, fewer[i], &reference);
+    for (int i = 1; i < contexts; i++) repeat(&devices[i], &p, MOST_ROWS, &reference);
+    print_message("%s by %s: NMSE %.2e\n", f->name, reference.variant, squares[0] / squares[1]);
     if (arithmetic == CLMOE_ARITHMETIC_INT8) assert_true(squares[0] <= 4e-4 * squares[1]);
-    free(reference);
+    gemm_trial_free(&reference);
     product_free(&p);
 }
 
@@ -206,17 +181,11 @@ static void test_vector_widths(void **state) {
             const block_format *f = block_format_at(i);
             if (!is_due(f, i, due)) continue;
             product p = edges(f, 1 + (i + turn + width / 4) % 3);
-            char variant[64];
             double squares[2] = {0, 0};
-            float *y = multiply(&device, &p, MOST_ROWS, variant);
-            for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, y + (size_t)r * p.n, squares);
-            if (width == 8 && p.arithmetic == CLMOE_ARITHMETIC_INT8) {
-                char others[64];
-                float *z = multiply(&other, &p, MOST_ROWS, others);
-                same_bits(&p, others, MOST_ROWS, z, variant, y);
-                free(z);
-            }
-            free(y);
+            gemm_trial t = run(&device, &p, MOST_ROWS, 0, NULL);
+            for (uint32_t r = 0; r < MOST_ROWS; r++) check_row(&p, 0, r, t.y + (size_t)r * p.n, squares);
+            if (width == 8 && p.arithmetic == CLMOE_ARITHMETIC_INT8) repeat(&other, &p, MOST_ROWS, &t);
+            gemm_trial_free(&t);
             product_free(&p);
         }
         test_close(&device);
@@ -235,19 +204,16 @@ static void test_powers(void **state) {
     const uint32_t blocks = p.k / p.format->values;
     for (uint32_t i = 0; i < p.n * blocks; i++)
         p.blocks[(size_t)i * p.format->bytes] = powers[test_random_below(&random, i / blocks / 32 % 2 == 0 ? 6 : 8)];
-    char first[64], variant[64];
     test_device any = open_narrow(0, "cpu");
-    float *reference = multiply(&any, &p, MOST_ROWS, first);
-    for (size_t i = 0; i < (size_t)MOST_ROWS * p.n; i++) assert_true(isfinite(reference[i]));
+    gemm_trial reference = run(&any, &p, MOST_ROWS, 0, NULL);
+    for (size_t i = 0; i < (size_t)MOST_ROWS * p.n; i++) assert_true(isfinite(reference.y[i]));
     for (uint32_t width = 4; width <= 16; width *= 2) {
         test_device device = open_narrow(width, NULL);
-        float *y = multiply(&device, &p, MOST_ROWS, variant);
-        same_bits(&p, variant, MOST_ROWS, y, first, reference);
-        free(y);
+        repeat(&device, &p, MOST_ROWS, &reference);
         test_close(&device);
     }
     test_close(&any);
-    free(reference);
+    gemm_trial_free(&reference);
     product_free(&p);
 }
 
@@ -257,50 +223,13 @@ enum { TOKENS = 41, SLOTS = 2, GROUPS = 3 };
 
 /* Rows of three groups in a dispatch's order. */
 static void run_planned(test_device *device, const product *p, const int32_t *index) {
-    clmoe_grouped_gemm *gemm = gemm_new(device, p, SLOTS);
-    clmoe_dispatch_desc dd;
-    clmoe_dispatch_desc_default(&dd, sizeof dd);
-    dd.num_classes = dd.local_experts = GROUPS;
-    dd.slots = SLOTS;
-    dd.tile_rows = clmoe_grouped_gemm_tile_rows(gemm);
-    clmoe_dispatch *dispatch = NULL;
-    OK(clmoe_dispatch_create(device->context, &dd, &dispatch, &error));
-    clmoe_plan_layout layout = {.struct_size = sizeof layout};
-    OK(clmoe_dispatch_plan_layout(dispatch, TOKENS, 0, &layout, &error));
-    const size_t y_count = (size_t)TOKENS * SLOTS * p->n;
-    int32_t *plan = malloc((size_t)layout.total * sizeof *plan);
-    float *y = malloc(y_count * sizeof *y);
-    assert_true(plan != NULL && y != NULL);
-    test_buffer ib = test_buffer_new(device, (size_t)TOKENS * SLOTS * 4, index);
-    test_buffer pb = test_buffer_new(device, (size_t)layout.total * 4, NULL);
-    test_buffer xb = test_buffer_new(device, (size_t)TOKENS * p->k * 4, p->x);
-    test_buffer yb = test_buffer_new(device, y_count * 4, NULL);
-    clmoe_dispatch_io di;
-    clmoe_dispatch_io_default(&di, sizeof di);
-    di.tokens = TOKENS;
-    di.index = ib.at;
-    di.plan = pb.at;
-    OK(clmoe_dispatch_enqueue(dispatch, NULL, device->queue, &di, 0, NULL, NULL, &error));
-    clmoe_grouped_gemm_io io;
-    clmoe_grouped_gemm_io_default(&io, sizeof io);
-    io.tokens = TOKENS;
-    io.plan = pb.at;
-    io.x = xb.at;
-    io.y = yb.at;
-    OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
-    test_buffer_read(device, &pb, plan);
-    test_buffer_read(device, &yb, y);
+    gemm_trial t = run(device, p, TOKENS, SLOTS, index);
     double squares[2] = {0, 0};
     for (uint32_t slot = 0; slot < TOKENS * SLOTS; slot++) {
-        const int32_t row = plan[layout.slot_row + slot];
-        if (index[slot] >= 0) check_row(p, (uint32_t)index[slot], slot / SLOTS, y + (size_t)row * p->n, squares);
+        const int32_t row = t.plan[t.layout.slot_row + slot];
+        if (index[slot] >= 0) check_row(p, (uint32_t)index[slot], slot / SLOTS, t.y + (size_t)row * p->n, squares);
     }
-    test_buffer *buffers[] = {&ib, &pb, &xb, &yb};
-    for (int i = 0; i < 4; i++) test_buffer_free(device, buffers[i]);
-    free(plan);
-    free(y);
-    clmoe_dispatch_destroy(dispatch);
-    clmoe_grouped_gemm_destroy(gemm);
+    gemm_trial_free(&t);
 }
 
 static void test_planned(void **state) {

@@ -2,9 +2,9 @@
  * and the device's kind change no bit; a number that is none spoils its own token only; kernels touch no byte that is
  * not theirs. */
 #include <math.h>
-#include <stdio.h>
 
 #include "layer_case.h"
+#include "layer_order.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof *(array)))
 
@@ -30,68 +30,18 @@ static case_options options_of(const struct kind *kind) {
     return o;
 }
 
-static size_t x_row_bytes(const layer_case *c) {
-    return c->options.hidden * test_format_bytes(c->options.layer.x_format);
-}
-
-static void copy_row(void *to, size_t row, const void *from, size_t from_row, size_t bytes) {
-    memcpy((char *)to + row * bytes, (const char *)from + from_row * bytes, bytes);
-}
-
-static void same_row(const layer_case *c, const char *what, const case_result *a, size_t row_a, const case_result *b,
-                     size_t row_b) {
-    const size_t bytes = case_row_bytes(c);
-    case_same_bits(what, (const char *)a->out + row_a * bytes, (const char *)b->out + row_b * bytes, bytes);
-}
-
 /* ------------------------------------------------------------------------------------- order and batches */
-
-static void permutation(layer_case *c, test_random *random) {
-    enum { T = 37 };
-    void *x = case_input(c, T, random), *mixed = case_input(c, T, random);
-    const uint32_t step = 1 + test_random_below(random, T - 1); /* T is prime */
-    for (uint32_t i = 0; i < T; i++) copy_row(mixed, i, x, i * step % T, x_row_bytes(c));
-    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T),
-                again = case_forward(c, NULL, x, T);
-    case_check(c, x, T, &a);
-    case_same(c, "the second run", &a, &again, T);
-    for (uint32_t i = 0; i < T; i++) same_row(c, "a moved token", &b, i, &a, i * step % T);
-    case_result_free(&a);
-    case_result_free(&b);
-    case_result_free(&again);
-    free(x);
-    free(mixed);
-}
-
-static void neighbours(layer_case *c, test_random *random) {
-    static const uint32_t batches[] = {7, 64, 200};
-    void *token = case_input(c, 1, random);
-    case_result alone = case_forward(c, NULL, token, 1);
-    case_check(c, token, 1, &alone);
-    for (uint32_t i = 0; i < COUNT(batches); i++) {
-        const uint32_t T = batches[i], place = test_random_below(random, T);
-        void *x = case_input(c, T, random);
-        copy_row(x, place, token, 0, x_row_bytes(c));
-        case_result r = case_forward(c, NULL, x, T);
-        char what[64];
-        (void)snprintf(what, sizeof what, "token %u of %u", place, T);
-        same_row(c, what, &r, place, &alone, 0);
-        case_result_free(&r);
-        free(x);
-    }
-    case_result_free(&alone);
-    free(token);
-}
 
 static void test_order_and_batch(void **state) {
     (void)state;
+    static const uint32_t batches[] = {7, 64, 200};
     test_device device = test_open(NULL);
     test_random random = test_random_new(31);
     for (uint32_t i = 0; i < COUNT(kinds); i++) {
         const case_options o = options_of(&kinds[i]);
         layer_case *c = case_new(&device, &o);
-        permutation(c, &random);
-        neighbours(c, &random);
+        case_check_order(c, &random);
+        case_check_batches(c, batches, COUNT(batches), &random);
         case_free(c);
     }
     test_close(&device);
@@ -181,17 +131,8 @@ static void test_exact_workspace(void **state) {
     test_random random = test_random_new(33);
     for (uint32_t i = 0; i < COUNT(kinds) * COUNT(batches); i++) {
         const case_options o = options_of(&kinds[i / COUNT(batches)]);
-        const uint32_t T = batches[i % COUNT(batches)];
         layer_case *c = case_new(&device, &o);
-        test_buffer memory;
-        clmoe_workspace *workspace = case_workspace(c, T, &memory);
-        void *x = case_input(c, T, &random);
-        case_result r = case_forward(c, workspace, x, T);
-        case_check(c, x, T, &r);
-        case_result_free(&r);
-        free(x);
-        clmoe_workspace_destroy(workspace);
-        test_buffer_free(&device, &memory);
+        case_run_exactly(c, batches[i % COUNT(batches)], &random);
         case_free(c);
     }
     test_close(&device);
@@ -224,7 +165,7 @@ static void spoil(layer_case *c, float *x, uint32_t token, uint32_t column, floa
     case_result r = with_routes(c, x, index, weight);
     x[token * H + column] = kept;
     for (uint32_t t = 0; t < N; t++) {
-        if (t != token) same_row(c, "another token's", &r, t, before, t);
+        if (t != token) case_same_row(c, "another token's", &r, t, before, t);
         for (uint32_t j = 0; j < H && t == token; j++) {
             const float out = ((const float *)r.out)[t * H + j];
             if (isfinite(out))

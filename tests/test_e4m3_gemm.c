@@ -4,13 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "gemm_trial.h"
 #include "opencl/context.h"
 #include "pack_sources.h"
 
 #define COUNT(array)    ((uint32_t)(sizeof(array) / sizeof *(array)))
 #define NO_NUMBER(code) (((code)&0x7f) == 0x7f)
-
-static clmoe_error error = {.struct_size = sizeof error};
 
 typedef struct product {
     uint32_t arithmetic, k, n, rows;
@@ -59,8 +58,8 @@ static void is_the_one(const test_device *device, uint32_t arithmetic, const cha
         fail_msg("the variant is %s, expected %s", variant, wanted);
 }
 
-/* y [rows, n] of the first `rows` rows with weights kept in `format`, which the caller frees. */
-static float *multiply(test_device *device, const product *p, uint32_t format, uint32_t rows, char variant[64]) {
+/* y [rows, n] of the first `rows` rows with weights kept in `format`. */
+static gemm_trial run(test_device *device, const product *p, uint32_t format, uint32_t rows) {
     const int apart = p->gated && p->gate_up == CLMOE_GATE_UP_SEPARATE;
     clmoe_scales scales[2] = {
         {.format = CLMOE_F32, .block_rows = p->block_rows, .block_columns = 128, .host = p->scales}};
@@ -79,26 +78,9 @@ static float *multiply(test_device *device, const product *p, uint32_t format, u
     d.weight = (clmoe_tensor){.format = CLMOE_F8_E4M3, .host = p->codes, .scales = &scales[0]};
     if (apart)
         d.gate = (clmoe_tensor){.format = CLMOE_F8_E4M3, .host = p->codes + (size_t)p->n * p->k, .scales = &scales[1]};
-    clmoe_grouped_gemm *gemm = NULL;
-    OK(clmoe_grouped_gemm_create(device->context, &d, &gemm, &error));
-    (void)snprintf(variant, 64, "%s", clmoe_grouped_gemm_variant(gemm));
-    if (format == CLMOE_F8_B128) is_the_one(device, p->arithmetic, variant);
-    const size_t bytes = (size_t)rows * p->n * sizeof(float);
-    float *y = malloc(bytes);
-    assert_non_null(y);
-    test_buffer xb = test_buffer_new(device, (size_t)rows * p->k * sizeof(float), p->x);
-    test_buffer yb = test_buffer_new(device, bytes, NULL);
-    clmoe_grouped_gemm_io io;
-    clmoe_grouped_gemm_io_default(&io, sizeof io);
-    io.tokens = rows;
-    io.x = xb.at;
-    io.y = yb.at;
-    OK(clmoe_grouped_gemm_enqueue(gemm, NULL, device->queue, &io, 0, NULL, NULL, &error));
-    test_buffer_read(device, &yb, y);
-    test_buffer_free(device, &xb);
-    test_buffer_free(device, &yb);
-    clmoe_grouped_gemm_destroy(gemm);
-    return y;
+    gemm_trial t = gemm_trial_run(device, &d, rows, p->x, NULL);
+    if (format == CLMOE_F8_B128) is_the_one(device, p->arithmetic, t.variant);
+    return t;
 }
 
 static test_device open_with(const char *disable, const char *prefer, uint32_t width) {
@@ -128,7 +110,6 @@ static void unit_products(test_device *device, uint32_t arithmetic, const float 
                           uint32_t alike) {
     enum { K = 256, N = 256 };
     product p = product_new(arithmetic, K, N, K, alike);
-    char variant[64];
     for (uint32_t n = 0; n < N; n++)
         for (uint32_t k = 0; k < K; k++) {
             const uint8_t code = (uint8_t)(n + k);
@@ -136,19 +117,19 @@ static void unit_products(test_device *device, uint32_t arithmetic, const float 
             p.x[n * K + k] = n == k ? 1.0f : 0.0f;
         }
     for (size_t i = 0; i < p.scale_count; i++) p.scales[i] = scales[i % count];
-    float *y = multiply(device, &p, CLMOE_F8_B128, K, variant);
+    gemm_trial t = run(device, &p, CLMOE_F8_B128, K);
     for (uint32_t k = 0; k < K; k++)
         for (uint32_t n = 0; n < N; n++) {
             const float scale = p.scales[n / alike * 2 + k / 128];
             const float wanted = value_of(arithmetic, p.codes[n * K + k], scale);
             if (fabsf(wanted) < 0x1p-126f && arithmetic == CLMOE_ARITHMETIC_BF16)
                 continue; /* flushed by bf16 hardware */
-            if (y[k * N + n] != wanted)
-                fail_msg("%s: code %02x times %a is %a, expected %a", variant, p.codes[n * K + k], (double)scale,
-                         (double)y[k * N + n], (double)wanted);
+            if (t.y[k * N + n] != wanted)
+                fail_msg("%s: code %02x times %a is %a, expected %a", t.variant, p.codes[n * K + k], (double)scale,
+                         (double)t.y[k * N + n], (double)wanted);
         }
-    print_message("%s: %u scales, one for %u rows\n", variant, count, alike);
-    free(y);
+    print_message("%s: %u scales, one for %u rows\n", t.variant, count, alike);
+    gemm_trial_free(&t);
     product_free(&p);
 }
 
@@ -174,15 +155,14 @@ static void test_nan(void **state) {
     for (uint32_t i = 0; i < 2 * COUNT(disabled); i++) {
         test_device device = open_with(disabled[i / 2], NULL, 0);
         product p = product_new(1 + i % 2, 200, 70, 40, 128);
-        char variant[64];
         for (uint32_t k = 0; k < p.k; k++) p.x[20 * p.k + k] = INFINITY;
         p.codes[3 * p.k + 7] = 0x7f;
         p.codes[40 * p.k + 199] = 0xff;
-        float *y = multiply(&device, &p, CLMOE_F8_B128, p.rows, variant);
+        gemm_trial t = run(&device, &p, CLMOE_F8_B128, p.rows);
         for (uint32_t at = 0; at < p.rows * p.n; at++)
-            if (at / p.n != 20 && (isfinite(y[at]) == 0) != (at % p.n == 3 || at % p.n == 40))
-                fail_msg("%s: y[%u][%u] is %g", variant, at / p.n, at % p.n, (double)y[at]);
-        free(y);
+            if (at / p.n != 20 && (isfinite(t.y[at]) == 0) != (at % p.n == 3 || at % p.n == 40))
+                fail_msg("%s: y[%u][%u] is %g", t.variant, at / p.n, at % p.n, (double)t.y[at]);
+        gemm_trial_free(&t);
         product_free(&p);
         test_close(&device);
     }
@@ -190,32 +170,24 @@ static void test_nan(void **state) {
 
 /* ------------------------------------------------------------------------------------- as f32 and bf16 are */
 
-static void same_bits(const product *p, const char *variant, const float *y, const char *other, const float *wanted,
-                      uint32_t rows) {
+/* The first `rows` rows have the bits that they have in `wanted`. */
+static void same_bits(test_device *device, const product *p, uint32_t rows, const gemm_trial *wanted) {
+    gemm_trial t = run(device, p, CLMOE_F8_B128, rows);
     for (size_t i = 0; i < (size_t)rows * p->n; i++)
-        if (memcmp(&y[i], &wanted[i], sizeof *y) != 0)
+        if (memcmp(&t.y[i], &wanted->y[i], sizeof *t.y) != 0)
             fail_msg("k %u, n %u, gate_up %u of gated %u, scales of %u rows: y[%zu][%zu] of %u rows is %.9g by %s, "
                      "%.9g by %s",
-                     p->k, p->n, p->gate_up, p->gated, p->block_rows, i / p->n, i % p->n, rows, (double)y[i], variant,
-                     (double)wanted[i], other);
+                     p->k, p->n, p->gate_up, p->gated, p->block_rows, i / p->n, i % p->n, rows, (double)t.y[i],
+                     t.variant, (double)wanted->y[i], wanted->variant);
+    gemm_trial_free(&t);
 }
 
 static void compare(test_device *devices, uint32_t count, const product *p) {
     static const uint32_t fewer[] = {1, 7, 33};
-    const uint32_t plain = p->arithmetic == CLMOE_ARITHMETIC_BF16 ? CLMOE_BF16 : CLMOE_F32;
-    char first[64], variant[64];
-    float *wanted = multiply(&devices[0], p, plain, p->rows, first);
-    for (uint32_t i = 0; i < count; i++) {
-        float *y = multiply(&devices[i], p, CLMOE_F8_B128, p->rows, variant);
-        same_bits(p, variant, y, first, wanted, p->rows);
-        free(y);
-    }
-    for (uint32_t i = 0; i < COUNT(fewer) && fewer[i] < p->rows; i++) {
-        float *y = multiply(&devices[0], p, CLMOE_F8_B128, fewer[i], variant);
-        same_bits(p, variant, y, first, wanted, fewer[i]);
-        free(y);
-    }
-    free(wanted);
+    gemm_trial plain = run(&devices[0], p, p->arithmetic == CLMOE_ARITHMETIC_BF16 ? CLMOE_BF16 : CLMOE_F32, p->rows);
+    for (uint32_t i = 0; i < count; i++) same_bits(&devices[i], p, p->rows, &plain);
+    for (uint32_t i = 0; i < COUNT(fewer) && fewer[i] < p->rows; i++) same_bits(&devices[0], p, fewer[i], &plain);
+    gemm_trial_free(&plain);
 }
 
 /* k around runs and supers; n around panels; both ways to tile rows; in every arrangement of gate and up. */
@@ -262,18 +234,16 @@ static void test_matrix(void **state) {
     static const uint32_t ks[] = {33, 128, 300};
     for (uint32_t i = 0; i < COUNT(ks); i++) {
         product p = product_new(CLMOE_ARITHMETIC_BF16, ks[i], 70, 37, 128);
-        char first[64], variant[64];
-        float *wanted = multiply(&plain, &p, CLMOE_BF16, p.rows, first),
-              *y = multiply(&device, &p, CLMOE_F8_B128, p.rows, variant);
-        assert_non_null(strstr(variant, "emulated/mma"));
+        gemm_trial wanted = run(&plain, &p, CLMOE_BF16, p.rows), t = run(&device, &p, CLMOE_F8_B128, p.rows);
+        assert_non_null(strstr(t.variant, "emulated/mma"));
         double largest = 0;
-        for (size_t at = 0; at < (size_t)p.rows * p.n; at++) largest = fmax(largest, fabs((double)wanted[at]));
+        for (size_t at = 0; at < (size_t)p.rows * p.n; at++) largest = fmax(largest, fabs((double)wanted.y[at]));
         for (size_t at = 0; at < (size_t)p.rows * p.n; at++)
-            if (!(fabs((double)y[at] - (double)wanted[at]) <= 1e-5 * largest))
-                fail_msg("%s: y[%zu] with k %u is %.9g, %.9g by %s", variant, at, p.k, (double)y[at],
-                         (double)wanted[at], first);
-        free(y);
-        free(wanted);
+            if (!(fabs((double)t.y[at] - (double)wanted.y[at]) <= 1e-5 * largest))
+                fail_msg("%s: y[%zu] with k %u is %.9g, %.9g by %s", t.variant, at, p.k, (double)t.y[at],
+                         (double)wanted.y[at], wanted.variant);
+        gemm_trial_free(&t);
+        gemm_trial_free(&wanted);
         product_free(&p);
     }
     test_close(&plain);

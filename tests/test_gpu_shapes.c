@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "cl_entry.h"
 #include "layer/gemm.h"
-#include "opencl/cl_table.h"
 #include "opencl/private_run.h"
 #include "support.h"
 
@@ -244,11 +244,7 @@ static cl_int CL_API_CALL count_twice(cl_kernel kernel, cl_device_id id, cl_kern
 static void *twice_symbol(void *user, const char *name) {
     (void)user;
     if (strcmp(name, "clGetKernelWorkGroupInfo") == 0) return (void *)(uintptr_t)&count_twice;
-#define AS_IT_IS(entry) \
-    if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&entry;
-    CLMOE__CL_LIST(AS_IT_IS)
-#undef AS_IT_IS
-    return NULL;
+    return cl_entry(name);
 }
 
 /* A shape that fits by the device's word and not by its driver's: the next one takes its place. */

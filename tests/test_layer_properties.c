@@ -1,9 +1,9 @@
 /* What a layer promises whatever its weights are: the order of tokens, the size of the batch and the number of the run
  * change no bit; counts add up; identical experts are a dense network; ties go to the lower index. */
 #include <math.h>
-#include <stdio.h>
 
 #include "layer_case.h"
+#include "layer_order.h"
 #include "one_device.h"
 
 /* One layer of each storage format, with everything that adds to the sum; two of them with a latent space. */
@@ -26,80 +26,14 @@ static const struct format_row {
                    {CLMOE_F32, CLMOE_ARITHMETIC_AUTO, 20}, {CLMOE_BF16, CLMOE_ARITHMETIC_AUTO, 35}};
 enum { FORMAT_ROWS = sizeof format_rows / sizeof *format_rows };
 
-static size_t x_row_bytes(const layer_case *c) {
-    return c->options.hidden * test_format_bytes(c->options.layer.x_format);
-}
-
-static void copy_row(void *to, size_t row, const void *from, size_t from_row, size_t bytes) {
-    memcpy((char *)to + row * bytes, (const char *)from + from_row * bytes, bytes);
-}
-
-static void same_row(const char *what, const void *a, size_t row_a, const void *b, size_t row_b, size_t bytes) {
-    case_same_bits(what, (const char *)a + row_a * bytes, (const char *)b + row_b * bytes, bytes);
-}
-
-/* --------------------------------------------------------------------------------------------------- tests */
-
-static void permutation(layer_case *c, test_random *random) {
-    enum { T = 37 };
-    uint32_t order[T];
-    for (uint32_t i = 0; i < T; i++) order[i] = i;
-    for (uint32_t i = T - 1; i > 0; i--) {
-        const uint32_t j = test_random_below(random, i + 1), kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-    void *x = case_input(c, T, random), *mixed = case_input(c, T, random);
-    for (uint32_t i = 0; i < T; i++) copy_row(mixed, i, x, order[i], x_row_bytes(c));
-    case_result a = case_forward(c, NULL, x, T), b = case_forward(c, NULL, mixed, T),
-                again = case_forward(c, NULL, x, T);
-    case_check(c, x, T, &a);
-    case_same(c, "the second run", &a, &again, T);
-    for (uint32_t i = 0; i < T; i++) {
-        same_row("index of a moved token", b.index, i, a.index, order[i], c->oracle.slots * sizeof *a.index);
-        same_row("weight of a moved token", b.weight, i, a.weight, order[i], c->oracle.slots * sizeof *a.weight);
-        same_row("out of a moved token", b.out, i, a.out, order[i], case_row_bytes(c));
-    }
-    case_same_bits("load", a.load, b.load, c->oracle.classes * sizeof *a.load);
-    int64_t total = 0;
-    for (uint32_t i = 0; i < c->oracle.classes; i++) total += a.load[i];
-    assert_int_equal(total, T * c->oracle.slots);
-    case_result_free(&a);
-    case_result_free(&b);
-    case_result_free(&again);
-    free(x);
-    free(mixed);
-}
-
-/* One token at a random place among ever other neighbours. */
-static void batch_invariance(layer_case *c, test_random *random) {
-    static const uint32_t batches[] = {1, 7, 64, 512};
-    void *token = case_input(c, 1, random);
-    case_result alone = case_forward(c, NULL, token, 1);
-    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
-        const uint32_t T = batches[i], place = test_random_below(random, T);
-        void *x = case_input(c, T, random);
-        copy_row(x, place, token, 0, x_row_bytes(c));
-        case_result r = case_forward(c, NULL, x, T);
-        char what[64];
-        (void)snprintf(what, sizeof what, "token %u of %u", place, T);
-        same_row(what, r.index, place, alone.index, 0, c->oracle.slots * sizeof *r.index);
-        same_row(what, r.weight, place, alone.weight, 0, c->oracle.slots * sizeof *r.weight);
-        same_row(what, r.out, place, alone.out, 0, case_row_bytes(c));
-        case_result_free(&r);
-        free(x);
-    }
-    case_result_free(&alone);
-    free(token);
-}
-
 static void test_order_and_batch(void **state) {
     (void)state;
+    static const uint32_t batches[] = {1, 7, 64, 512};
     test_random random = test_random_new(21);
     for (int i = 0; i < FORMAT_ROWS; i++) {
         layer_case *c = rich_case(format_rows[i].format, format_rows[i].arithmetic, format_rows[i].latent);
-        permutation(c, &random);
-        batch_invariance(c, &random);
+        case_check_order(c, &random);
+        case_check_batches(c, batches, sizeof batches / sizeof *batches, &random);
         case_free(c);
     }
 }

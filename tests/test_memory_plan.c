@@ -3,8 +3,8 @@
 #include <clmoe/clmoe_stages.h>
 #include <time.h>
 
+#include "cl_entry.h"
 #include "layer_case.h"
-#include "opencl/cl_table.h"
 
 /* ----------------------------------------------------------------------------------- buffers that exist, by OpenCL */
 
@@ -28,11 +28,7 @@ static cl_mem CL_API_CALL count_create(cl_context context, cl_mem_flags flags, s
 static void *counting_symbol(void *user, const char *name) {
     (void)user;
     if (strcmp(name, "clCreateBuffer") == 0) return (void *)(uintptr_t)&count_create;
-#define COUNTING_FIND(entry) \
-    if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&entry;
-    CLMOE__CL_LIST(COUNTING_FIND)
-#undef COUNTING_FIND
-    return NULL;
+    return cl_entry(name);
 }
 
 static test_device open_counting(void) {

@@ -2,7 +2,7 @@
  * PTX, played by functions in front of the real one, each of whose answers may be a refusal. */
 #include <stdio.h>
 
-#include "opencl/cl_table.h"
+#include "cl_entry.h"
 #include "opencl/program.h"
 #include "opencl/ptx.h"
 #include "support.h"
@@ -180,9 +180,8 @@ static void *symbol(void *user, const char *name) {
     PLAYED(clBuildProgram, build)
     PLAYED(clGetProgramInfo, info)
     PLAYED(clReleaseProgram, release)
-#define AS_IT_IS(entry) PLAYED(entry, entry)
-    CLMOE__CL_LIST(AS_IT_IS)
-    return NULL;
+#undef PLAYED
+    return cl_entry(name);
 }
 
 static clmoe_status create(clmoe_context *context, clmoe__kernel *kernel) {

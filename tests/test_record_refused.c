@@ -1,5 +1,6 @@
 /* What recording refuses: wrong arguments, devices that lack the extension or a part of it, and stages that do more
  * than launch. Where the device has no cl_khr_command_buffer, only its refusal is tested. */
+#include "cl_entry.h"
 #include "opencl/recording.h"
 #include "record_bed.h"
 
@@ -91,11 +92,7 @@ static void *altered_symbol(void *user, const char *name) {
     (void)user;
     if (strcmp(name, "clGetDeviceInfo") == 0) return (void *)(uintptr_t)&altered_info;
     if (strcmp(name, "clGetExtensionFunctionAddressForPlatform") == 0) return (void *)(uintptr_t)&altered_address;
-#define AS_IT_IS(entry) \
-    if (strcmp(name, #entry) == 0) return (void *)(uintptr_t)&entry;
-    CLMOE__CL_LIST(AS_IT_IS)
-#undef AS_IT_IS
-    return NULL;
+    return cl_entry(name);
 }
 
 static test_device open_altered(void) {

@@ -210,9 +210,10 @@ static void test_arguments(void **state) {
     desc.router_arithmetic = CLMOE_ARITHMETIC_INT8;
     FAILS(clmoe_weights_create(device.context, &desc, &weights, &error), CLMOE_INVALID_ARGUMENT, "router_arithmetic");
     desc.router_arithmetic = CLMOE_ARITHMETIC_BF16;
+    const uint32_t format = desc.router.format;
     desc.router.format = CLMOE_Q8_0;
     FAILS(clmoe_weights_create(device.context, &desc, &weights, &error), CLMOE_UNSUPPORTED, "router");
-    desc.router.format = CLMOE_F32;
+    desc.router.format = format;
     clmoe_layer_desc bad = o.layer;
     keep_in_parts(c, &desc);
     bad.x_format = CLMOE_F32;

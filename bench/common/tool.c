@@ -74,7 +74,8 @@ void format_store(void *array, uint32_t format, size_t index, float value) {
     if (format == CLMOE_F32) {
         ((float *)array)[index] = value;
     } else {
-        ((uint16_t *)array)[index] = format == CLMOE_F16 ? f16_bits(value) : bf16_bits(value);
+        const uint16_t half = format == CLMOE_F16 ? f16_bits(value) : bf16_bits(value);
+        memcpy((uint8_t *)array + index * sizeof half, &half, sizeof half);
     }
 }
 

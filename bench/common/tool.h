@@ -21,7 +21,8 @@ float random_uniform(random_state *random, float limit);
 
 /* Storage formats, by the values of clmoe_format; written apart from the library's own code. */
 size_t format_bytes(uint32_t format);
-void format_store(void *array, uint32_t format, size_t index, float value); /* rounds to nearest even */
+/* Rounds to nearest even. Halves may be at any address. */
+void format_store(void *array, uint32_t format, size_t index, float value);
 /* out[i] = array[start + i] for i < count. */
 void format_load_run(const void *array, uint32_t format, size_t start, size_t count, double *out);
 float round_to_bf16(float value);

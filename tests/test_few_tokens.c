@@ -1,6 +1,6 @@
-/* One token on a CPU: the router in the launch that routes, and the sum of its rows in down's. Three launches, and
- * every bit is what the token has among others. Of a few tokens, whose router goes with select and whose dispatch with
- * the gather, in five launches, each has the bits that it has among many. */
+/* Few tokens on a CPU. One takes three launches: the router in the launch that routes, and the sum of its rows in
+ * down's; every bit is what the token has among others. Some take five, the router with select and the dispatch with
+ * the gather; each has the bits that it has among many. */
 #include <stdio.h>
 
 #include "layer_case.h"
@@ -12,6 +12,7 @@ enum { LAUNCHES = 64, NEIGHBOURS = 3, MANY_SLOTS = 1040 /* for which stages are 
 
 /* From where the routes come. */
 enum { ROUTER, LOGITS, ROUTES };
+static const char *const kinds[] = {"router", "logits", "routes"};
 
 #define BIASES (CASE_UP_BIAS | CASE_DOWN_BIAS | CASE_OUTPUT_BIAS)
 
@@ -108,7 +109,6 @@ static int is_cpu(const layer_case *c) {
 
 /* Token 0 alone and among others; alone with `launches` of them, unless 0. */
 static void same_alone(layer_case *c, const char *name, const void *x, const inputs *in, uint32_t launches) {
-    static const char *const kinds[] = {"router", "logits", "routes"};
     char what[96];
     (void)snprintf(what, sizeof what, "%s, %s%s", name, kinds[in->kind], in->before != NULL ? ", added" : "");
     uint32_t count, others;
@@ -131,7 +131,6 @@ static void same_alone(layer_case *c, const char *name, const void *x, const inp
 /* The first `few` tokens, of which `valid` count, have the bits that they have among `many`. */
 static void same_among_many(layer_case *c, const char *name, const void *x, const inputs *in, uint32_t few,
                             uint32_t valid, uint32_t many, uint32_t launches) {
-    static const char *const kinds[] = {"router", "logits", "routes"};
     char what[96];
     (void)snprintf(what, sizeof what, "%s, %s, %u of %u tokens", name, kinds[in->kind], valid, few);
     uint32_t count, others;
