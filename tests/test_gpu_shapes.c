@@ -169,6 +169,19 @@ static void test_refused(void **state) {
     }
 }
 
+/* Parts of k of work-items with four rows: POCL 3.1 compiles them wrongly. */
+static void test_refused_parts(void **state) {
+    (void)state;
+    const clmoe__device device = limits(1024, 48 << 10);
+    clmoe__gpu_shape shape = *clmoe__gpu_shape_at(4);
+    char reason[128];
+    shape.few = (clmoe__gpu_tile){16, 64, 128, 4, 2, 1, 1, 2};
+    assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, CLMOE_ARITHMETIC_INT8, reason, sizeof reason), 1);
+    shape.few.item_rows = 4;
+    assert_int_equal(clmoe__gpu_shape_fits(&shape, &device, 16, CLMOE_ARITHMETIC_INT8, reason, sizeof reason), 0);
+    assert_string_equal(reason, "tile: where parts of k are split, item_rows must be 1 to 3");
+}
+
 /* Many units get split rows, where those have room. */
 static void test_split(void **state) {
     (void)state;
@@ -369,7 +382,7 @@ static void test_direct(void **state) {
 int main(void) {
     const struct CMUnitTest quick[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_sub_groups),
                                        cmocka_unit_test(test_refused), cmocka_unit_test(test_small),
-                                       cmocka_unit_test(test_split)};
+                                       cmocka_unit_test(test_refused_parts), cmocka_unit_test(test_split)};
     const struct CMUnitTest slow[] = {cmocka_unit_test(test_next), cmocka_unit_test(test_bits),
                                       cmocka_unit_test(test_direct)};
     const int failed = cmocka_run_group_tests(quick, NULL, NULL);

@@ -22,6 +22,7 @@ static const clmoe__gpu_shape shapes[] = {
     {"portable int8", INT8, {16, 64, 128, 4, 2, 2, 1, 1}, {8, 64, 128, 4, 1, 1, 1, 1}, 64, 0},
 };
 
+#define SPLIT_ITEM_ROWS 3
 #define LIST_BYTES  256 /* of slots, in cl/gpu_rows.clh */
 #define SPAN_K      128 /* of cl/int8_rows.clh */
 #define MANY_UNITS  32  /* that few work-groups do not fill */
@@ -61,6 +62,8 @@ static const char *inconsistent(const clmoe__gpu_tile *t, uint32_t panel_lanes, 
     if (t->split == 0 || t->split > 8) return "split must be 1 to 8";
     if (t->split > 1 && (arithmetic != CLMOE_ARITHMETIC_INT8 || t->k != SPAN_K))
         return "only sums of int8 are made of parts that can be split, with k of 128 each";
+    /* POCL 3.1 on LLVM 15 loses what a work-item adds up of parts if it has four rows, however it makes loops. */
+    if (t->split > 1 && t->item_rows > SPLIT_ITEM_ROWS) return "where parts of k are split, item_rows must be 1 to 3";
     if (clmoe__gpu_tile_group(t) % (t->columns / 4) != 0) return "a row of weights is no fraction of the work-items";
     /* POCL 3.1 on LLVM 15 vectorises the loads over work-items and gets them wrong if all are of one k. */
     if (clmoe__gpu_tile_group(t) < 2 * (t->columns / 4))
