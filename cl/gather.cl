@@ -5,6 +5,7 @@
  *   X_FORMAT, VECTOR_WIDTH, ARITHMETIC (panel.clh; 3: also WEIGHT_FORMAT), TILE_ROWS
  *   WEIGHTED  1: each row is multiplied by its slot's weight first
  *   SLOTS     > 0: with a plan, row -> token = row_slot[row] / SLOTS; 0: the row itself
+ *   PREFETCH  stream_store.clh
  *   DISPATCH  1: and a kernel that makes the plan besides, with the options of dispatch_gather.clh
  */
 #ifndef TILE_ROWS
@@ -18,6 +19,7 @@
 #endif
 
 #include "gather.clh"
+#include "stream_store.clh"
 #if DISPATCH
 #include "dispatch_gather.clh"
 #endif
@@ -59,6 +61,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gather(
     __global row_t *tile_rows = rows + rows_offset + (ulong)first * row_pieces(features) * PIECE_ELEMENTS;
     /* Row by row: one stream is read. */
     for (uint i = 0; i < count; i++) stream_row(tile_rows + i * PIECE_ELEMENTS, source[i], count, features, factor[i]);
+    STREAM_END
 }
 
 #if DISPATCH

@@ -153,7 +153,6 @@ static inline void finish(real *sum, const float *scale, __global const float *b
 /* A panel's columns of a row are whole lines. */
 #if defined(Y_VECTOR) && !Y_PACKED && !ACT_GATED && LANES * Y_BYTES >= 32
 #define Y_STREAMS 1
-#define ON_LINE(pointer) (((ulong)(pointer)&63) == 0)
 #else
 #define Y_STREAMS 0
 #endif

@@ -95,7 +95,8 @@ ALWAYS void fetch_ahead(half_ahead *ahead, ulong row_bytes) {
 /* A half of the panel's step has a line of its own; else a line has columns of both halves. */
 #define WHOLE_LINES (LANES == 16 && (WEIGHT_FORMAT == FORMAT_F32 || KP == 2 || TO_E4M3))
 
-/* Stores turned blocks of halves h .. end - 1, `left` k from the first on. */
+/* Stores turned blocks of halves h .. end - 1, `left` k from the first on. Every vector lies at a multiple of its size:
+ * the library's own buffers begin at one, and so do panels and the halves of their steps. */
 ALWAYS void store_blocks(const bits *first, const bits *second, uint h, uint end, uint left, __global weight_t *to) {
     const uint steps = TO_E4M3 ? BLOCK_STEPS : min((left + KP - 1) / KP, (uint)BLOCK_STEPS);
 #pragma unroll

@@ -51,8 +51,8 @@ clmoe_status clmoe__gather_create(clmoe_context *context, const clmoe__gemm_spec
     static const char file[] = "gather.cl", stage[] = "gather";
     clmoe__options options = {{0}, 0};
     clmoe__gather_options(context, gemm, &options);
-    clmoe__options_add(&options, " -DTILE_ROWS=%u -DWEIGHTED=%d -DSLOTS=%u", gemm->choice.tile_rows, spec->weighted,
-                       spec->slots);
+    clmoe__options_add(&options, " -DTILE_ROWS=%u -DWEIGHTED=%d -DSLOTS=%u -DPREFETCH=%d", gemm->choice.tile_rows,
+                       spec->weighted, spec->slots, gemm->choice.prefetch);
     gemm->dispatches = spec->classes != 0 && context->device.is_cpu;
     if (gemm->dispatches) clmoe__dispatch_gather_options(spec->classes, &options);
     if (gemm->dispatches && spec->full_tiles) clmoe__options_add(&options, " -DFULL_TILES=1");

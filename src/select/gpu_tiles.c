@@ -22,11 +22,11 @@ static const clmoe__gpu_shape shapes[] = {
     {"portable int8", INT8, {16, 64, 128, 4, 2, 2, 1, 1}, {8, 64, 128, 4, 1, 1, 1, 1}, 64, 0},
 };
 
-#define SPLIT_ITEM_ROWS 3
-#define LIST_BYTES  256 /* of slots, in cl/gpu_rows.clh */
-#define SPAN_K      128 /* of cl/int8_rows.clh */
-#define MANY_UNITS  32  /* that few work-groups do not fill */
-#define SPLIT_PARTS 2   /* on such a device */
+#define LIST_BYTES      256 /* of slots, in cl/gpu_rows.clh */
+#define SPAN_K          128 /* of cl/int8_rows.clh */
+#define SPLIT_ITEM_ROWS 3   /* of a work-item, at most, where k is split */
+#define MANY_UNITS      32  /* that few work-groups do not fill */
+#define SPLIT_PARTS     2   /* on such a device */
 
 const clmoe__gpu_shape *clmoe__gpu_shape_at(uint32_t i) {
     return i < sizeof shapes / sizeof shapes[0] ? &shapes[i] : NULL;
